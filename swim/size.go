@@ -1,0 +1,132 @@
+package swim
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of what a member may tell of itself. Whatever breaks them is refused when it is
+// configured and dropped when it is received.
+const (
+	// MaxName is the longest name in bytes.
+	MaxName = 128
+	// MaxID is the longest node ID in bytes; a UUID has 36.
+	MaxID = 64
+	// MaxTags is the largest size of the tags in bytes when encoded with msgpack (Serf's limit).
+	MaxTags = 512
+	// PacketOverhead is what the core leaves free in each packet for the codec's and the
+	// transport's headers, encryption included.
+	PacketOverhead = 64
+	// MinPacket is the smallest Config.MaxPacket: any message with any one update fits.
+	MinPacket = 1380
+
+	// maxIncarnation leaves the owner room to refute: claims above it are nobody's.
+	maxIncarnation = 1 << 62
+
+	addrSize   = 50 // "[16 bytes as hex groups]:65535" with its header; less in binary
+	intSize    = 9
+	smallSize  = 2
+	fieldCount = 16 // more than any struct has; each field may cost a byte of framing
+)
+
+// ErrConfig is wrapped by what Config.Validate reports.
+var ErrConfig = errors.New("swim: bad configuration")
+
+// ErrUpdate is wrapped by what Update.Validate reports.
+var ErrUpdate = errors.New("swim: bad update")
+
+// stringSize is the size of an encoded string of n bytes (msgpack's fixstr, str 8 to str 32).
+func stringSize(n int) int {
+	switch {
+	case n < 32:
+		return n + 1
+	case n < 1<<8:
+		return n + 2
+	case n < 1<<16:
+		return n + 3
+	}
+	return n + 5
+}
+
+// TagsSize returns the size in bytes of tags encoded with msgpack, which MaxTags bounds.
+func TagsSize(tags map[string]string) int {
+	size := 1
+	if len(tags) > 15 {
+		size = 3
+	}
+	for k, v := range tags {
+		size += stringSize(len(k)) + stringSize(len(v))
+	}
+	return size
+}
+
+// Size returns a bound of the encoded size in bytes, which the codec in wire must not exceed.
+func (u *Update) Size() int {
+	return fieldCount + 2*smallSize + 2*intSize + addrSize +
+		stringSize(len(u.Name)) + stringSize(len(u.ID)) + stringSize(len(u.From)) + TagsSize(u.Tags)
+}
+
+// Size returns a bound of the encoded size in bytes without the packet's updates.
+func (m *Message) Size() int {
+	size := fieldCount + 2*smallSize + 2*intSize + addrSize +
+		stringSize(len(m.Target)) + stringSize(len(m.From)) + stringSize(len(m.User))
+	for i := range m.Members {
+		size += m.Members[i].Size()
+	}
+	return size
+}
+
+// Size returns a bound of the encoded size in bytes, PacketOverhead included.
+func (p *Packet) Size() int {
+	size := PacketOverhead + p.Message.Size()
+	for i := range p.Updates {
+		size += p.Updates[i].Size()
+	}
+	return size
+}
+
+// Validate tells what is wrong with a claim that was received or configured; it wraps ErrUpdate.
+func (u *Update) Validate() error {
+	switch {
+	case u.State < StateAlive || u.State > StateLeft:
+		return fmt.Errorf("%w: state %d is unknown", ErrUpdate, u.State)
+	case !validName(u.Name):
+		return fmt.Errorf("%w: name %q must have 1 to %d bytes of printable UTF-8", ErrUpdate, clip(u.Name), MaxName)
+	case u.From != "" && !validName(u.From):
+		return fmt.Errorf("%w: author %q must have up to %d bytes of printable UTF-8", ErrUpdate, clip(u.From), MaxName)
+	case len(u.ID) > MaxID:
+		return fmt.Errorf("%w: ID of %s has %d bytes; at most %d are allowed", ErrUpdate, u.Name, len(u.ID), MaxID)
+	case !validAddr(u.Addr):
+		return fmt.Errorf("%w: address %v of %s needs an IP without zone and a port", ErrUpdate, u.Addr, u.Name)
+	case u.Incarnation > maxIncarnation:
+		return fmt.Errorf("%w: incarnation %d of %s is out of range", ErrUpdate, u.Incarnation, u.Name)
+	case u.Age < 0:
+		return fmt.Errorf("%w: age %v of %s is negative", ErrUpdate, u.Age, u.Name)
+	}
+	if size := TagsSize(u.Tags); size > MaxTags {
+		return fmt.Errorf("%w: tags of %s need %d bytes encoded; at most %d are allowed: shorten or remove some", ErrUpdate, u.Name, size, MaxTags)
+	}
+	return nil
+}
+
+func validAddr(a netip.AddrPort) bool {
+	return a.IsValid() && a.Port() != 0 && a.Addr().Zone() == "" && !a.Addr().IsUnspecified()
+}
+
+func validName(s string) bool {
+	if len(s) == 0 || len(s) > MaxName || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// clip shortens what a stranger sent for an error message.
+func clip(s string) string { return s[:min(len(s), 32)] }

@@ -1,0 +1,38 @@
+package swim
+
+// Stats counts what a Node saw and did since it was made.
+type Stats struct {
+	// Health is the local health multiplier: 0 is healthy (Lifeguard section IV-A).
+	Health int
+	// Queued is the number of updates that wait to be piggybacked.
+	Queued int
+	// Alive, Failed and Left are the numbers of members in these states, this one included;
+	// suspects count as alive.
+	Alive, Failed, Left int
+
+	Probes         uint64 // probes started
+	ProbesFailed   uint64 // probes that got no answer by any path
+	IndirectProbes uint64 // probes others were asked for
+	Relayed        uint64 // probes made for others
+	NacksSent      uint64
+	NacksMissed    uint64 // indirect probes that brought neither ack nor nack
+	Suspicions     uint64 // suspicions of members begun here, from own probes or others' claims
+	Deaths         uint64 // members declared dead by this one's suspicion timeout
+	Refutes        uint64 // false claims about this member that it refuted
+	Conflicts      uint64 // claims of another node with a name in use
+	PushPulls      uint64 // full states merged
+	PacketsSent    uint64
+	StreamsSent    uint64
+
+	PacketsReceived uint64
+	StreamsReceived uint64
+	UpdatesAccepted uint64 // claims that changed something
+	InvalidUpdates  uint64 // claims that break a limit
+	InvalidMessages uint64 // messages of an unknown type, in the wrong place or for somebody else
+	UnknownAcks     uint64 // acks and nacks nobody waits for
+	MembersRefused  uint64 // members not taken because of Config.MaxMembers
+	RelaysRefused   uint64 // indirect probes not made because too many are under way
+	JoinsRefused    uint64 // joins not tried because too many are under way
+	StreamsFailed   uint64 // streams that could not be delivered
+	FallbackAcks    uint64 // probes that only the stream answered
+}
