@@ -119,27 +119,34 @@ const (
 type Message struct {
 	Type     MessageType
 	From, To ID
-	Term     uint64 // of the sender; of MsgPreVote: the term it would campaign in
+	// Term is the sender's. Of MsgPreVote, and of a MsgPreVoteReply that grants: the term
+	// the pre-candidate would campaign in.
+	Term uint64
 
 	// MsgPreVote, MsgVote: the candidate's last entry (section 5.4.1).
 	LastIndex, LastTerm uint64
-	Transfer            bool // MsgVote: asked for by the leader, so leases do not hold it up
+	// Transfer, of MsgVote: asked for by the leader, so leases do not hold it up. Of
+	// MsgAppend and MsgSnapshot: the leader is handing over, and asks for no lease.
+	Transfer bool
 
-	// MsgAppend: the entry before Entries, and the leader's commit index.
+	// MsgAppend: the entry before Entries, and the leader's commit index. A
+	// MsgAppendReply echoes PrevIndex.
 	PrevIndex, PrevTerm uint64
 	Entries             []Entry
 	Commit              uint64
-	// MsgAppend, MsgSnapshot and their replies: the leader's monotonic time at sending, echoed
-	// unchanged by the follower, from which the leader counts its lease and its
-	// read rounds.
+	// SentAt is the leader's monotonic time at sending. Of MsgAppend, MsgSnapshot and
+	// their replies: echoed unchanged by the follower; the leader counts its lease from it. Of
+	// MsgTimeoutNow, and of the MsgVote with Transfer that it causes: when the leader
+	// let go, so that a request older than a later lease is known as such.
 	SentAt time.Duration
 	Round  uint64 // read round, echoed (thesis section 6.4)
 
 	// Replies.
-	Reject    bool
-	Match     uint64 // MsgAppendReply: highest index known to be the leader's, on disk
-	HintIndex uint64 // rejected MsgAppendReply: where to look next (section 5.3, last part)
-	HintTerm  uint64
+	Reject bool
+	Match  uint64 // MsgAppendReply: highest index known to be the leader's, on disk
+	// HintIndex and HintTerm, of a rejected MsgAppendReply: where to look next (section
+	// 5.3, last part). Of an accepted one HintIndex is the last index received, on disk or not.
+	HintIndex, HintTerm uint64
 
 	// MsgSnapshot, MsgSnapshotReply.
 	Snapshot *SnapshotMeta
@@ -157,7 +164,7 @@ type Message struct {
 type ReadState struct {
 	ID    uint64
 	Index uint64 // serve once this index is applied
-	Err   error  // ErrNotLeader or ErrNoLeader: ask elsewhere
+	Err   error  // ErrNotLeader or ErrNoLeader: ask again, or elsewhere
 }
 
 // LogRead asks the driver for entries that the core no longer caches. It is answered by
