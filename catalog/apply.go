@@ -1,32 +1,94 @@
+// Package catalog is the replicated state machine: nodes, services, health checks, the KV store and the
+// autopilot configuration, as Consul has them. Commands change an ordered key-value state; queries
+// read it. Nothing else counts: neither time nor chance nor the order of maps, so that the
+// same commands lead to the same bytes on every server.
 package catalog
 
-import "errors"
+import "fmt"
 
-var errNotYet = errors.New("catalog: not implemented")
+// applier applies one command. Its methods that write do nothing once an error was met.
+type applier struct {
+	reader
+	txn    Txn
+	index  uint64
+	topics []Topic
+	// live has the topics touched so far; false if they were retired after.
+	live map[Topic]bool
 
-// Apply applies the command of log index `index`. It returns the command's outcome and the topics that it touched.
-// The error is not nil only if the state could not be read or written, or is corrupt.
-func Apply(txn Txn, index uint64, cmd Command) (Result, []Topic, error) {
-	return Result{}, nil, errNotYet
+	maxGraves, graveBatch uint64
 }
 
-// Run answers a query from a consistent view of the state.
-func Run(view View, q Query) (Answer, error) { return Answer{}, errNotYet }
+// Apply applies the command at an index of the log, which must be greater than that of any
+// command before. It returns the outcome and the topics touched, whose watchers are to be woken
+// once txn is committed. A command that changes nothing touches nothing. The error is nil unless
+// the state cannot be read or written or is corrupt; txn must then be abandoned.
+func Apply(txn Txn, index uint64, cmd Command) (Result, []Topic, error) {
+	a := applier{reader: reader{view: txn}, txn: txn, index: index, maxGraves: maxGraves, graveBatch: graveBatch}
+	return a.apply(cmd)
+}
 
-// Topics names what a watcher of q watches.
-func Topics(q Query) []Topic { return nil }
+func (a *applier) apply(cmd Command) (Result, []Topic, error) {
+	result := Result{OK: true, Index: a.index}
+	if err := Validate(cmd); err != nil {
+		return Result{Err: err.Error(), Index: a.index}, nil, nil
+	}
+	switch c := cmd.(type) {
+	case *KVWrite:
+		result.OK, result.Err = a.kvWrite(c)
+	case *Register:
+		a.live = make(map[Topic]bool)
+		result.Err = a.register(c)
+		result.OK = result.Err == ""
+	case *Deregister:
+		a.live = make(map[Topic]bool)
+		a.deregister(c)
+	case *SetAutopilot:
+		a.live = make(map[Topic]bool)
+		result.OK = a.setAutopilot(c)
+	}
+	if a.err != nil {
+		return Result{}, nil, fmt.Errorf("catalog: apply %T at index %d: %w", cmd, a.index, a.err)
+	}
+	return result, a.topics, nil
+}
 
-// Validate tells why a command would be refused before it is proposed.
-func Validate(cmd Command) error { return nil }
+func (a *applier) set(key, value []byte) {
+	if a.err == nil {
+		a.fail(a.txn.Set(key, value))
+	}
+}
 
-// Watches is the index from topics to those that watch them.
-type Watches struct{}
+func (a *applier) delete(key []byte) {
+	if a.err == nil {
+		a.fail(a.txn.Delete(key))
+	}
+}
 
-// Add makes id a watcher of topics.
-func (w *Watches) Add(id uint64, topics []Topic) {}
+func (a *applier) deleteRange(lo, hi []byte) {
+	if a.err == nil {
+		a.fail(a.txn.DeleteRange(lo, hi))
+	}
+}
 
-// Remove ends all that id watches.
-func (w *Watches) Remove(id uint64) {}
+// autopilotKey is where the autopilot configuration is.
+var autopilotKey = key(tableConfig, "autopilot")
 
-// Touched returns, ascending, the watchers of the touched topics.
-func (w *Watches) Touched(topics []Topic) []uint64 { return nil }
+func (a *applier) setAutopilot(c *SetAutopilot) (ok bool) {
+	old := lookup(&a.reader, autopilotKey, decodeAutopilot)
+	config := c.Config
+	config.RaftIndex = RaftIndex{CreateIndex: a.index, ModifyIndex: a.index}
+	current := uint64(0)
+	if old != nil {
+		current = old.ModifyIndex
+		config.CreateIndex = old.CreateIndex
+	}
+	if c.CAS && c.Config.ModifyIndex != current {
+		return false
+	}
+	record := encodeAutopilot(&config)
+	if old == nil || !sameBody(record, encodeAutopilot(old)) {
+		a.set(autopilotKey, record)
+		a.touch(Topic{Kind: TopicAutopilot})
+	}
+	return true
+}

@@ -87,7 +87,7 @@ type Txn interface {
 // touches topics; a query watches topics.
 type Topic struct {
 	Kind TopicKind
-	Name string
+	Name string // in lower case, but for KV
 	// Prefix: everything whose name begins with Name. Only of watched KV topics.
 	Prefix bool
 }
@@ -96,12 +96,16 @@ type Topic struct {
 type TopicKind uint8
 
 const (
-	TopicNodes    TopicKind = iota + 1 // all nodes
-	TopicNode                          // one node with its services and checks
-	TopicServices                      // the list of service names and tags
-	TopicService                       // instances of one service, with their nodes and checks
-	TopicChecks                        // all checks
-	TopicKV                            // a key, or a prefix
-	TopicKVTree                        // touched only: a whole prefix was deleted
-	TopicAutopilot
+	TopicNodes         TopicKind = iota + 1 // all nodes
+	TopicNode                               // one node, by name or ID, with its services
+	TopicServices                           // the list of service names and tags
+	TopicService                            // instances of one service, with their nodes
+	TopicChecks                             // all checks; with a Name, those in that state
+	TopicKV                                 // a key, or a prefix
+	TopicKVTree                             // touched only: a whole prefix was deleted
+	TopicAutopilot                          // the autopilot configuration
+	TopicInstances                          // which services with which tags all nodes have
+	TopicNodeChecks                         // the checks of one node
+	TopicServiceChecks                      // the checks of a service's instances
+	TopicServiceHealth                      // the checks of the nodes that a service's instances are on
 )
