@@ -48,3 +48,26 @@ type FollowerStatus struct {
 	// LastContact is when the leader last heard from it. 0: never.
 	LastContact time.Duration
 }
+
+// Status returns the server's present state. It allocates; it is not for hot paths.
+func (n *Node) Status() Status {
+	cur := n.configs.current()
+	s := Status{
+		ID: n.cfg.ID, Role: n.role, Term: n.hs.Term, Leader: n.leader,
+		FirstIndex: n.log.first, LastIndex: n.log.last(), LastTerm: n.log.lastTerm(),
+		StableIndex: n.log.stable, CommitIndex: n.log.committed, AppliedIndex: n.log.applied,
+		Config: cur.config, ConfigIndex: cur.index, ConfigCommitted: cur.index <= n.log.committed,
+		LastContact: n.promise.lastContact, Garbage: n.garbage,
+	}
+	if n.lead == nil {
+		return s
+	}
+	s.LastContact, s.Ready, s.TransferTo = n.now, n.ready(), n.lead.transferee
+	for _, f := range n.lead.followers {
+		s.Followers = append(s.Followers, FollowerStatus{
+			ID: f.id, Voter: f.voter, State: f.State(), Match: f.Match, Next: f.Next,
+			Inflight: f.Inflight(), LastContact: f.lastContact,
+		})
+	}
+	return s
+}

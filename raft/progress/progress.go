@@ -19,7 +19,16 @@ const (
 
 // String returns the state's name.
 func (s State) String() string {
-	return [...]string{"unknown", "probe", "replicate", "snapshot"}[min(s, Snapshot+1)%4]
+	switch s {
+	case Probe:
+		return "probe"
+	case Replicate:
+		return "replicate"
+	case Snapshot:
+		return "snapshot"
+	default:
+		return "unknown"
+	}
 }
 
 // Progress is a follower as its leader sees it. Its fields are changed by its methods only.
@@ -83,14 +92,11 @@ func (p *Progress) Accepted(match uint64) bool {
 	p.Match = max(p.Match, match)
 	p.Next = max(p.Next, p.Match+1)
 	p.inflight.ackTo(match)
-	switch p.state {
-	case Probe:
+	if p.state == Probe { // an old answer does not end a snapshot; only BecomeProbe does
 		p.probeSent = false
 		if match+1 >= p.Next {
 			p.replicate()
 		}
-	case Snapshot:
-		// An old answer; only BecomeProbe ends a snapshot.
 	}
 	return news
 }

@@ -1,0 +1,161 @@
+package raft
+
+import (
+	"slices"
+	"time"
+
+	"concord/internal/tick"
+)
+
+// read is a request for a read index.
+type read struct {
+	id   uint64
+	from ID // empty: this server's own
+}
+
+// readRounds confirms, for many reads at once, that this leader still is one: by a round
+// of heartbeats that a majority answers (section 8, thesis section 6.4).
+type readRounds struct {
+	round   uint64 // number of the newest round
+	running []read // confirmed by it
+	index   uint64 // commit index when it began
+	queued  []read // came later, wait for the next one
+}
+
+// askedRead is a read that was forwarded to the leader.
+type askedRead struct {
+	id       uint64
+	deadline time.Duration
+}
+
+// ReadIndex asks for an index such that a state machine that has applied it contains everything
+// acknowledged before the call. The answer, or an error, comes in Ready.Reads, with the
+// given id, which must be unique. A follower asks its leader.
+func (n *Node) ReadIndex(now time.Duration, id uint64) {
+	n.advance(now)
+	switch {
+	case n.lead != nil:
+		n.queueRead(read{id: id})
+	case n.leader == "":
+		n.answerRead(ReadState{ID: id, Err: ErrNoLeader})
+	default:
+		n.asked = append(n.asked, askedRead{id, n.now + n.cfg.ElectionTimeout})
+		n.timers.Set(timerReads, n.asked[0].deadline)
+		n.send(Message{Type: MsgReadIndex, To: n.leader, Term: n.hs.Term, ReadID: id})
+	}
+	n.checkInvariants()
+}
+
+func (n *Node) answerRead(s ReadState) { n.out.reads = append(n.out.reads, s) }
+
+func (n *Node) queueRead(r read) {
+	n.lead.reads.queued = append(n.lead.reads.queued, r)
+	n.startReadRound()
+}
+
+// startReadRound begins a round for all queued reads, unless one is running. Not before
+// this term's first commit: until then the leader does not know what is committed.
+func (n *Node) startReadRound() {
+	r := &n.lead.reads
+	if len(r.running) > 0 || len(r.queued) == 0 || !n.ready() {
+		return
+	}
+	r.running, r.queued = r.queued, r.running[:0]
+	r.index = n.log.committed
+	r.round++
+	n.heartbeats()
+	n.finishReadRound()
+}
+
+// finishReadRound answers the reads if the round has its majority.
+func (n *Node) finishReadRound() {
+	r := &n.lead.reads
+	if len(r.running) == 0 || reached(n.lead, r.round, func(f *follower) uint64 { return f.round }) < r.round {
+		return
+	}
+	for _, q := range r.running {
+		if q.from == "" {
+			n.answerRead(ReadState{ID: q.id, Index: r.index})
+		} else {
+			n.reply(Message{Type: MsgReadIndexReply, To: q.from, ReadID: q.id, Index: r.index})
+		}
+	}
+	r.running = r.running[:0]
+	n.startReadRound()
+}
+
+// fail answers all reads when leadership is lost.
+func (r *readRounds) fail(n *Node) {
+	for _, q := range slices.Concat(r.running, r.queued) {
+		if q.from == "" {
+			n.answerRead(ReadState{ID: q.id, Err: ErrNotLeader})
+		} else {
+			n.reply(Message{Type: MsgReadIndexReply, To: q.from, ReadID: q.id, Reject: true})
+		}
+	}
+}
+
+// onReadIndex takes a follower's read.
+func (n *Node) onReadIndex(m *Message) { n.queueRead(read{id: m.ReadID, from: m.From}) }
+
+// refuseReadIndex answers a read that was sent to a server that does not lead.
+func (n *Node) refuseReadIndex(m *Message) {
+	n.reply(Message{Type: MsgReadIndexReply, To: m.From, ReadID: m.ReadID, Reject: true})
+}
+
+// onReadIndexReply answers the read that the leader was asked for.
+func (n *Node) onReadIndexReply(m *Message) {
+	i := slices.IndexFunc(n.asked, func(a askedRead) bool { return a.id == m.ReadID })
+	if i < 0 || m.From != n.leader {
+		return
+	}
+	n.asked = slices.Delete(n.asked, i, i+1)
+	s := ReadState{ID: m.ReadID, Index: m.Index}
+	if m.Reject {
+		s = ReadState{ID: m.ReadID, Err: ErrNoLeader}
+	}
+	n.answerRead(s)
+	n.armReadTimer()
+}
+
+func (n *Node) armReadTimer() {
+	n.timers.Set(timerReads, tick.Never)
+	if len(n.asked) > 0 {
+		n.timers.Set(timerReads, n.asked[0].deadline)
+	}
+}
+
+// giveUpReads answers the reads whose question or answer was lost.
+func (n *Node) giveUpReads() {
+	for len(n.asked) > 0 && n.asked[0].deadline <= n.now {
+		n.answerRead(ReadState{ID: n.asked[0].id, Err: ErrNoLeader})
+		n.asked = n.asked[1:]
+	}
+	n.armReadTimer()
+}
+
+// failAskedReads answers all forwarded reads when their leader is lost.
+func (n *Node) failAskedReads() {
+	for _, a := range n.asked {
+		n.answerRead(ReadState{ID: a.id, Err: ErrNoLeader})
+	}
+	n.asked = nil
+	n.timers.Clear(timerReads)
+}
+
+// LeaseRead returns an index as ReadIndex does, at once and without a message, if this leader
+// holds a lease: a majority promised, not longer ago than clock drift allows, to elect nobody else
+// (thesis section 6.4.1). If not ok, use ReadIndex.
+func (n *Node) LeaseRead(now time.Duration) (index uint64, ok bool) {
+	n.advance(now)
+	if n.lead == nil || !n.ready() || n.lead.transferee != "" {
+		return 0, false
+	}
+	if !n.soleVoter() {
+		start := reached(n.lead, n.now, func(f *follower) time.Duration { return f.ackedAt })
+		if start <= n.lead.leaseAfter || n.now >= start+n.cfg.leaderLease() {
+			return 0, false
+		}
+	}
+	return n.log.committed, true
+}
