@@ -7,7 +7,7 @@ type Stats struct {
 	// Queued is the number of updates that wait to be piggybacked.
 	Queued int
 	// Alive, Failed and Left are the numbers of members in these states, this one included;
-	// suspects count as alive.
+	// suspects count as alive and the pruned as left.
 	Alive, Failed, Left int
 
 	Probes         uint64 // probes started
@@ -34,5 +34,6 @@ type Stats struct {
 	RelaysRefused   uint64 // indirect probes not made because too many are under way
 	JoinsRefused    uint64 // joins not tried because too many are under way
 	StreamsFailed   uint64 // streams that could not be delivered
+	Stalls          uint64 // times this node was not driven for longer than a probe interval
 	FallbackAcks    uint64 // probes that only the stream answered
 }

@@ -1,0 +1,309 @@
+package swim
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// The rules of dissemination: what a claim that was heard changes (SWIM sections 4.1 and 4.2).
+
+// maxConflicts bounds the names remembered as reported; conflictEvery is how often one is reported.
+const (
+	maxConflicts  = 64
+	conflictEvery = time.Minute
+)
+
+func (n *Node) learnAll(updates []Update) {
+	for i := range updates {
+		n.learn(&updates[i], true)
+	}
+}
+
+// learn takes in a claim, and passes it on to others if it is news and spread is set.
+func (n *Node) learn(u *Update, spread bool) {
+	if u.Validate() != nil {
+		n.stats.InvalidUpdates++
+		return
+	}
+	if u.Name == n.cfg.Name {
+		n.learnOfSelf(u)
+		return
+	}
+	m := n.table.byName[u.Name]
+	if m == nil {
+		n.meet(u, spread)
+		return
+	}
+	n.checkConflict(m.claim, u)
+	switch {
+	case precedes(u, m.claim):
+		c := *u
+		n.accept(m, &c, spread)
+	case u.State == StateSuspect && m.claim.State == StateSuspect && u.Incarnation == m.claim.Incarnation && u.ID == m.claim.ID:
+		n.confirm(m, u)
+	case tellsTags(u) && u.ID == m.claim.ID && u.Incarnation > m.told:
+		n.learnTags(m, u)
+	}
+}
+
+// learnFromState takes in a claim of another's full state. A failure told this way only raises a
+// suspicion of a member that is alive here: after a partition both sides hold the other for failed,
+// and the member must have the time to refute. The same holds for a departure that another forced.
+func (n *Node) learnFromState(u *Update, spread bool) {
+	if m := n.table.byName[u.Name]; m != nil && !m.isGone() &&
+		(u.State == StateDead || u.State == StateLeft && u.From != u.Name) {
+		c := *u
+		c.State, c.From, c.Tags, c.Age, c.Prune = StateSuspect, n.cfg.Name, nil, 0, false
+		n.learn(&c, spread)
+		return
+	}
+	n.learn(u, spread)
+}
+
+// meet takes in a member never heard of. Of those gone for so long that they are forgotten here,
+// nothing is remembered again: otherwise members that reap at different times would keep them for
+// ever.
+func (n *Node) meet(u *Update, spread bool) {
+	isGone := u.State == StateDead || u.State == StateLeft
+	if isGone && u.Age >= n.reapAfter(u.State) {
+		return
+	}
+	if n.table.len()+1 >= n.cfg.MaxMembers && !n.makeRoom() {
+		n.stats.MembersRefused++
+		return
+	}
+	c := *u
+	m := &member{claim: &c, since: n.now}
+	if tellsTags(u) {
+		m.told = u.Incarnation
+	}
+	n.table.add(m, live, n.rng)
+	n.stats.UpdatesAccepted++
+	n.enter(m, spread)
+	if !isGone {
+		n.event(EventJoin, m)
+	}
+	n.wake()
+}
+
+// makeRoom forgets a random member that is gone, if there is one.
+func (n *Node) makeRoom() bool {
+	n.targets = n.table.pick(n.targets[:0], 1, recent, gone, nil, n.rng)
+	if len(n.targets) == 0 {
+		return false
+	}
+	n.reap(n.targets[0])
+	return true
+}
+
+// accept replaces what is believed of a member by claim c, which precedes it and is the node's own.
+func (n *Node) accept(m *member, c *Update, spread bool) {
+	old := m.claim
+	if tellsTags(c) {
+		m.told = c.Incarnation
+	} else {
+		c.Tags = old.Tags
+	}
+	if old.State == StateDead {
+		n.failed--
+	}
+	if c.State != old.State {
+		m.since = n.now
+	}
+	m.claim = c
+	n.stats.UpdatesAccepted++
+	n.enter(m, spread)
+	n.emitChange(m, old)
+	n.wake()
+}
+
+// enter puts the member where its new claim belongs: list, watch and queue.
+func (n *Node) enter(m *member, spread bool) {
+	c := m.claim
+	if c.State < StateDead {
+		c.Age = 0
+	}
+	c.Prune = c.Prune && c.State == StateLeft
+	switch c.State {
+	case StateAlive:
+		n.watch.clear(m)
+		n.table.move(m, live, n.rng)
+	case StateSuspect:
+		n.table.move(m, live, n.rng)
+		n.suspect(m)
+	case StateDead, StateLeft:
+		n.depart(m)
+	}
+	if spread {
+		n.queue.put(told(c))
+	}
+}
+
+// depart files a member that is gone, as of when it went.
+func (n *Node) depart(m *member) {
+	m.since = n.now - m.claim.Age
+	if m.claim.State == StateDead {
+		n.failed++
+	}
+	list, next := recent, m.since+n.cfg.GossipToTheDead
+	if next <= n.now {
+		list, next = gone, m.since+n.reapAfter(m.claim.State)
+	}
+	n.table.move(m, list, n.rng)
+	n.watch.set(m, next).suspicion = suspicion{}
+}
+
+// suspect begins, or for a higher incarnation begins anew, the suspicion of a member.
+func (n *Node) suspect(m *member) {
+	n.stats.Suspicions++
+	s := newSuspicion(&n.cfg, n.NumAlive(), n.now, m.claim.From)
+	n.watch.set(m, s.end()).suspicion = s
+	n.notice(Info, m.claim.Name, "%s suspects that %s has failed", m.claim.From, m.claim.Name)
+}
+
+// confirm lets another member's suspicion shorten the one under way, and passes it on: "we also
+// re-gossip the first K independent suspicions" (Lifeguard section IV-B). Only members that are
+// alive have a voice.
+func (n *Node) confirm(m *member, u *Update) {
+	if author := n.table.byName[u.From]; u.From != n.cfg.Name && (author == nil || author.isGone()) {
+		return
+	}
+	s := &m.watch.suspicion
+	if !s.confirm(u.From) {
+		return
+	}
+	n.watch.set(m, s.end())
+	c := *u
+	n.queue.put(told(&c))
+	n.wake()
+}
+
+// declareDead ends a suspicion that was not refuted in time.
+func (n *Node) declareDead(m *member) {
+	n.checkDeath(m)
+	n.stats.Deaths++
+	c := *m.claim
+	c.State, c.From, c.Tags = StateDead, n.cfg.Name, nil
+	n.notice(Warn, c.Name, "%s has failed: it did not refute the suspicion in time", c.Name)
+	n.accept(m, &c, true)
+}
+
+// learnTags takes the tags of an incarnation that was overtaken by a suspicion of it.
+func (n *Node) learnTags(m *member, u *Update) {
+	c := *m.claim
+	c.Tags = u.Tags
+	old := m.claim
+	m.claim, m.told = &c, u.Incarnation
+	n.emitChange(m, old)
+}
+
+// emitChange tells the driver how a known member's state, address or tags changed. That a suspicion
+// began or ended is no change to it.
+func (n *Node) emitChange(m *member, old *Update) {
+	was, is := old.State, m.claim.State
+	wasLive := was == StateAlive || was == StateSuspect
+	switch {
+	case old.Prune && m.isGone():
+	case !m.isGone() && !wasLive:
+		n.event(EventJoin, m)
+	case is == StateDead && was != StateDead:
+		n.event(EventFailed, m)
+	case is == StateLeft && was != StateLeft:
+		n.event(EventLeave, m)
+	case old.Addr != m.claim.Addr || old.ID != m.claim.ID || !maps.Equal(old.Tags, m.claim.Tags):
+		n.event(EventUpdate, m)
+	}
+	if m.claim.Prune && !old.Prune {
+		n.event(EventReap, m)
+	}
+}
+
+// learnOfSelf takes in a claim about this member. What is false is refuted: "if Mj is alive, it will
+// [...] disseminate an Alive message with a higher incarnation number" (SWIM section 4.2). So is the claim of a former life
+// whose incarnation was lost.
+func (n *Node) learnOfSelf(u *Update) {
+	own := n.self.claim
+	mine := u.ID == own.ID || u.ID == "" || own.ID == "" || u.Addr == own.Addr
+	isLive := u.State == StateAlive || u.State == StateSuspect
+	switch {
+	case !mine && isLive:
+		// Another node has the name. Whom the pool believes is for precedes to say; to raise the
+		// incarnation would start a race that nobody wins. If the other goes, the name is free.
+		n.conflict(own, u)
+	case precedes(own, u):
+		n.tellSelf = n.tellSelf || u.State != StateAlive
+	case precedes(u, own) || !sameSelf(u, own):
+		// sameSelf: a former life whose incarnation was lost told the same incarnation.
+		n.refute(u)
+	}
+}
+
+// sameSelf tells whether a claim that equals this member's own in precedence tells the same of it.
+func sameSelf(u, own *Update) bool {
+	return u.Addr == own.Addr && (!tellsTags(u) || maps.Equal(u.Tags, own.Tags))
+}
+
+// refute raises the incarnation above a false claim.
+func (n *Node) refute(u *Update) {
+	if u.Incarnation >= maxIncarnation {
+		n.stats.InvalidUpdates++
+		return
+	}
+	n.stats.Refutes++
+	if u.State == StateSuspect || u.State == StateDead {
+		n.health.add(1)
+	}
+	n.raise(u.Incarnation, n.self.claim.State)
+	n.tellSelf = true
+	n.notice(Warn, n.cfg.Name, "%s says that this member is %s (incarnation %d); refuted", u.From, u.State, u.Incarnation)
+}
+
+// raise makes this member's own claim of the given state with an incarnation above the one given.
+func (n *Node) raise(above uint64, s State) {
+	c := *n.self.claim
+	c.Incarnation, c.State = max(c.Incarnation, above)+1, s
+	n.self.claim, n.self.told = &c, c.Incarnation
+	n.out.Incarnation = c.Incarnation
+	n.queue.put(&c)
+	n.wake()
+}
+
+// checkConflict reports that two live nodes claim one name.
+func (n *Node) checkConflict(a, b *Update) {
+	if a.ID != b.ID && a.ID != "" && b.ID != "" && a.Addr != b.Addr &&
+		a.State <= StateSuspect && b.State <= StateSuspect {
+		n.conflict(a, b)
+	}
+}
+
+func (n *Node) conflict(a, b *Update) {
+	n.stats.Conflicts++
+	last, known := n.conflicts[a.Name]
+	if known && n.now-last < conflictEvery {
+		return
+	}
+	if !known && len(n.conflicts) >= maxConflicts {
+		clear(n.conflicts)
+	}
+	n.conflicts[a.Name] = n.now
+	n.notice(Error, a.Name, "two nodes are named %s: %s at %v and %s at %v; rename one of them", a.Name, a.ID, a.Addr, b.ID, b.Addr)
+}
+
+// told returns the claim as it is gossiped: without tags unless it is theirs to tell.
+func told(c *Update) *Update {
+	if c.State != StateSuspect && c.State != StateDead || c.Tags == nil {
+		return c
+	}
+	bare := *c
+	bare.Tags = nil
+	return &bare
+}
+
+func (n *Node) event(t EventType, m *member) {
+	n.out.Events = append(n.out.Events, Event{Type: t, Member: m.view()})
+}
+
+func (n *Node) notice(l NoticeLevel, member, format string, args ...any) {
+	n.out.Notices = append(n.out.Notices, Notice{Level: l, Text: fmt.Sprintf(format, args...), Member: member})
+}

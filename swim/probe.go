@@ -1,0 +1,237 @@
+package swim
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"concord/internal/tick"
+)
+
+// The failure detector (SWIM section 3.1, Lifeguard section IV-A).
+
+// probe is the one of the current protocol period.
+type probe struct {
+	active  bool // waits for an ack
+	seq     uint64
+	target  *member
+	helpers int // indirect probes asked for
+	nacks   int // of them, the ones whose helper reported that it got no answer either
+}
+
+// relay is a probe made for another member.
+type relay struct {
+	seq     uint64 // ours
+	origin  netip.AddrPort
+	theirs  uint64
+	nackAt  time.Duration
+	expires time.Duration
+	nacked  bool
+}
+
+// maxRelays bounds the probes for others under way.
+const maxRelays = 256
+
+// wake sets the timers that what is known now needs.
+func (n *Node) wake() {
+	if n.left {
+		return
+	}
+	if n.queue.len() > 0 && n.table.len() > 0 {
+		n.arm(timerGossip, 0, n.cfg.GossipInterval)
+	}
+	if n.leaving() {
+		return
+	}
+	if len(n.table.lists[live]) > 0 {
+		n.arm(timerProbe, 0, n.cfg.ProbeInterval)
+		n.arm(timerPushPull, 0, n.pushPullInterval())
+	}
+	if n.failed > 0 {
+		n.arm(timerReconnect, n.cfg.ReconnectInterval/2, n.cfg.ReconnectInterval)
+	}
+}
+
+// arm sets a timer that is not set to a random time ahead, so that members do not act in step.
+func (n *Node) arm(timer int, lo, hi time.Duration) {
+	if n.timers.At(timer) == tick.Never {
+		n.timers.Set(timer, n.now+n.rng.Duration(lo, hi))
+	}
+}
+
+// startProbe begins a protocol period: "Mi selects a random member [...] and a ping message is sent
+// to it" (SWIM section 3.1), the choice being round-robin (section 4.3).
+func (n *Node) startProbe() {
+	m := n.table.next(n.rng)
+	if m == nil || n.leaving() {
+		return
+	}
+	n.stats.Probes++
+	n.seq++
+	n.probe = probe{active: true, seq: n.seq, target: m}
+	n.timers.Set(timerProbe, n.now+n.health.scale(n.cfg.ProbeInterval))
+	n.timers.Set(timerIndirect, n.now+n.health.scale(n.cfg.ProbeTimeout))
+	n.send(m.claim.Addr, n.ping(m), n.buddyNotice(m))
+}
+
+func (n *Node) ping(m *member) Message {
+	return Message{Type: MsgPing, Seq: n.probe.seq, Target: m.claim.Name, From: n.cfg.Name}
+}
+
+// buddyNotice returns the claim to tell a member that is not believed to be alive, at the first
+// occasion, so that it can refute (Lifeguard section IV-C, Buddy System); nil if it is.
+func (n *Node) buddyNotice(m *member) *Update {
+	if m == nil || m.claim.State == StateAlive {
+		return nil
+	}
+	return told(m.claim)
+}
+
+// probeIndirectly asks for help: "Mi selects k members at random and sends each a ping-req(Mj)
+// message" (SWIM section 3.1). A ping goes over a stream at the same time, as datagrams alone may be lost
+// or blocked.
+func (n *Node) probeIndirectly() {
+	m := n.probe.target
+	if !n.probe.active || m.isGone() {
+		return
+	}
+	n.targets = n.table.pick(n.targets[:0], n.cfg.IndirectChecks, live, live, m, n.rng)
+	req := Message{Type: MsgPingReq, Seq: n.probe.seq, Target: m.claim.Name, Addr: m.claim.Addr, From: n.cfg.Name}
+	for _, helper := range n.targets {
+		n.send(helper.claim.Addr, req, n.buddyNotice(helper))
+	}
+	n.probe.helpers = len(n.targets)
+	n.stats.IndirectProbes += uint64(len(n.targets))
+	n.sendStream(m.claim.Addr, n.ping(m), n.buddyNotice(m))
+}
+
+// finishProbe ends the protocol period: without an answer the target becomes suspect.
+func (n *Node) finishProbe() {
+	p := &n.probe
+	if !p.active {
+		return
+	}
+	p.active = false
+	m := p.target
+	if m.isGone() || n.leaving() {
+		return
+	}
+	n.stats.ProbesFailed++
+	n.stats.NacksMissed += uint64(p.helpers - p.nacks)
+	// A helper's nack shows that this member's own packets get through; what it blames itself for is
+	// each answer that it should have got (Lifeguard section IV-A).
+	if p.helpers > 0 {
+		n.health.add(p.helpers - p.nacks)
+	} else {
+		n.health.add(1)
+	}
+	c := *m.claim
+	c.State, c.From, c.Tags = StateSuspect, n.cfg.Name, nil
+	n.learn(&c, true)
+}
+
+// onPing answers a ping that is meant for this member.
+func (n *Node) onPing(p *Packet, send func(netip.AddrPort, Message, *Update)) {
+	m := &p.Message
+	if m.Target != n.cfg.Name {
+		n.stats.InvalidMessages++
+		return
+	}
+	tell := n.buddyNotice(n.table.byName[m.From])
+	if n.tellSelf || n.leaving() {
+		tell, n.tellSelf = n.self.claim, false
+	}
+	send(p.Addr, Message{Type: MsgAck, Seq: m.Seq, From: n.cfg.Name}, tell)
+	// Somebody knows this member, which knows nobody: it restarted without being told whom to join.
+	if n.table.len() == 0 && m.From != n.cfg.Name && !n.leaving() && n.now >= n.greetAt {
+		n.greetAt = n.now + n.cfg.ProbeInterval
+		n.pushPull(p.Addr, 0, false)
+	}
+}
+
+// onPingReq probes a member for another: "each of them in turn pings Mj, and forwards the ack" (SWIM
+// section 3.1).
+func (n *Node) onPingReq(p *Packet) {
+	m := &p.Message
+	if !validName(m.Target) || !validAddr(m.Addr) {
+		n.stats.InvalidMessages++
+		return
+	}
+	if len(n.relays) >= maxRelays {
+		n.stats.RelaysRefused++
+		return
+	}
+	n.stats.Relayed++
+	n.seq++
+	n.relays = append(n.relays, relay{
+		seq: n.seq, origin: p.Addr, theirs: m.Seq,
+		// "Nack at 80% of the ping timeout" (Lifeguard section IV-A): early enough to arrive in time.
+		nackAt: n.now + n.cfg.ProbeTimeout*4/5, expires: n.now + n.cfg.ProbeTimeout,
+	})
+	n.armRelays()
+	ping := Message{Type: MsgPing, Seq: n.seq, Target: m.Target, From: n.cfg.Name}
+	n.send(m.Addr, ping, n.buddyNotice(n.table.byName[m.Target]))
+}
+
+// onAck ends the probe under way, or passes the answer on to who asked for it.
+func (n *Node) onAck(m *Message, stream bool) {
+	if n.probe.active && m.Seq == n.probe.seq {
+		n.probe.active = false
+		n.timers.Clear(timerIndirect)
+		n.health.add(-1)
+		if stream {
+			n.stats.FallbackAcks++
+			n.notice(Warn, n.probe.target.claim.Name, "%s answers over TCP but not over UDP; check firewalls and the network",
+				n.probe.target.claim.Name)
+		}
+		return
+	}
+	i := slices.IndexFunc(n.relays, func(r relay) bool { return r.seq == m.Seq })
+	if i < 0 {
+		if m.Seq != n.probe.seq {
+			n.stats.UnknownAcks++
+		}
+		return
+	}
+	r := n.relays[i]
+	n.relays = slices.Delete(n.relays, i, i+1)
+	n.armRelays()
+	n.send(r.origin, Message{Type: MsgAck, Seq: r.theirs, From: n.cfg.Name}, nil)
+}
+
+// onNack notes that a helper is well but got no answer from the target.
+func (n *Node) onNack(m *Message) {
+	if !n.probe.active || m.Seq != n.probe.seq || n.probe.nacks >= n.probe.helpers {
+		n.stats.UnknownAcks++
+		return
+	}
+	n.probe.nacks++
+}
+
+// expireRelays sends the nacks that are due and forgets the relays that are over.
+func (n *Node) expireRelays() {
+	keep := n.relays[:0]
+	for _, r := range n.relays {
+		if n.now >= r.nackAt && !r.nacked {
+			r.nacked = true
+			n.stats.NacksSent++
+			n.send(r.origin, Message{Type: MsgNack, Seq: r.theirs, From: n.cfg.Name}, nil)
+		}
+		if n.now < r.expires {
+			keep = append(keep, r)
+		}
+	}
+	n.relays = keep
+	n.armRelays()
+}
+
+func (n *Node) armRelays() {
+	n.timers.Clear(timerRelay)
+	for _, r := range n.relays {
+		at := r.expires
+		if !r.nacked {
+			at = r.nackAt
+		}
+		n.timers.Set(timerRelay, min(n.timers.At(timerRelay), at))
+	}
+}
