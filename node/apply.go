@@ -1,0 +1,101 @@
+package node
+
+import (
+	"concord/internal/invariant"
+	"concord/node/machine"
+	"concord/raft"
+	"concord/wire"
+)
+
+func (s *server) onApplied(d ApplyDone) {
+	switch {
+	case d.Task.Chunk != nil:
+		s.onChunkWritten(d)
+	case d.Task.Flush:
+		s.onFlushed(d.Applied)
+	default:
+		s.onEntriesApplied(d)
+	}
+	s.maybeFlush()
+}
+
+func (s *server) onEntriesApplied(d ApplyDone) {
+	entries := d.Task.Entries
+	last := entries[len(entries)-1].Index
+	invariant.Check(entries[0].Index == s.applied+1, "applied entry %d after %d", entries[0].Index, s.applied)
+	s.applied = last
+	s.raft.Applied(s.n.now, last)
+	for i := range entries {
+		s.resolve(&entries[i], &d.Outcome, i)
+	}
+	s.resolveChanges()
+	s.watches.touched(d.Outcome.Topics)
+	s.noteTopics(d.Outcome.Topics)
+	s.releaseReads()
+}
+
+// resolve answers the proposal that became the entry, or that another one took the place of.
+func (s *server) resolve(e *raft.Entry, out *machine.Outcome, i int) {
+	c := s.pending[e.Index]
+	if c == nil {
+		return
+	}
+	term := s.terms[e.Index]
+	delete(s.pending, e.Index)
+	delete(s.terms, e.Index)
+	if term != e.Term {
+		s.n.route(c) // another leader's entry is there: ours was never committed
+		return
+	}
+	result := out.Results[i]
+	s.n.answer(c, &wire.Response{Code: wire.OK, Result: &result})
+}
+
+// onChunkWritten goes on with a snapshot being received. After the last chunk the log begins behind
+// it, before Raft is told.
+func (s *server) onChunkWritten(d ApplyDone) {
+	w := *d.Task.Chunk
+	if d.Err != nil {
+		s.n.log(Warn, "raft", "failed to write a snapshot chunk", "error", d.Err)
+	}
+	if d.Err != nil || !w.Done {
+		s.raft.ChunkWritten(s.n.now, w, d.Err)
+		return
+	}
+	meta := w.Meta
+	s.persist(PersistTask{Reset: &meta}, logWrite{then: func() {
+		s.n.log(Info, "raft", "installed remote snapshot", "index", meta.Index, "term", meta.Term)
+		s.applied, s.sinceSync = meta.Index, 0
+		s.raft.ChunkWritten(s.n.now, w, nil)
+		s.learnAddresses()
+		s.watches.all()
+		s.releaseReads()
+	}})
+}
+
+// maybeFlush makes the state durable when enough was applied since the last time, so that the log
+// can be compacted and a restart has little to replay.
+func (s *server) maybeFlush() {
+	if s.flushing || s.sinceSync < s.n.cfg.FlushBytes {
+		return
+	}
+	s.flushing, s.sinceSync = true, 0
+	s.n.env.Apply(ApplyTask{Flush: true})
+}
+
+// onFlushed compacts the log below what the state durably contains, some trailing entries apart.
+func (s *server) onFlushed(a machine.Applied) {
+	s.flushing = false
+	keep := s.n.cfg.TrailingLogs
+	first := s.raft.Status().FirstIndex
+	if a.Index < first+keep {
+		return
+	}
+	index := a.Index - keep
+	term, ok := s.raft.Term(index)
+	if !ok || a.ConfigIndex > index {
+		return // the next flush will do it
+	}
+	meta := raft.SnapshotMeta{Index: index, Term: term, Config: a.Config, ConfigIndex: a.ConfigIndex}
+	s.persist(PersistTask{Compact: &meta}, logWrite{then: func() { s.raft.Compacted(s.n.now, index+1) }})
+}

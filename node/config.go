@@ -1,0 +1,106 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"concord/agent"
+	"concord/catalog"
+	"concord/raft"
+	"concord/raft/autopilot"
+	"concord/swim"
+	"concord/transport"
+)
+
+// Config says what a node is. Start from zero and fill in; New applies the defaults.
+type Config struct {
+	ID         string // UUID
+	Name       string
+	Datacenter string
+	Server     bool
+	Build      string // version shown to others
+	Meta       map[string]string
+
+	// Address is the address that others reach the node under, without a port.
+	Address string
+	// RPCAddr is the advertised server RPC address; of a client agent the label it answers to.
+	RPCAddr transport.Addr
+
+	// Bootstrap: form a cluster of this server alone, at once. Expect: form one when so many servers
+	// have met. At most one of them; neither: join an existing cluster.
+	Bootstrap bool
+	Expect    int
+
+	Gossip swim.Config // Name, ID and Tags are filled in
+	Raft   raft.Config // ID is filled in
+	Agent  agent.Config
+	// Autopilot is what the first leader of a cluster stores as its configuration.
+	Autopilot catalog.AutopilotConfig
+
+	// HoldTimeout is how long a request waits for a leader (performance.rpc_hold_timeout).
+	HoldTimeout time.Duration
+	// RequestTimeout bounds a request that does not block.
+	RequestTimeout time.Duration
+	// MaxRequests bounds the requests under way.
+	MaxRequests int
+	// FlushBytes is how much is applied before the state is flushed and the log compacted.
+	FlushBytes int
+	// TrailingLogs are kept behind a compaction, for followers a little late.
+	TrailingLogs uint64
+	// LeaveTimeout bounds each step of leaving.
+	LeaveTimeout time.Duration
+}
+
+// WithDefaults returns a copy in which what was zero has its default.
+func (c Config) WithDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.HoldTimeout, 7*time.Second)
+	def(&c.RequestTimeout, 10*time.Second)
+	def(&c.LeaveTimeout, 5*time.Second)
+	if c.MaxRequests == 0 {
+		c.MaxRequests = 65536
+	}
+	if c.FlushBytes == 0 {
+		c.FlushBytes = 64 << 20
+	}
+	if c.TrailingLogs == 0 {
+		c.TrailingLogs = 10240
+	}
+	if c.Datacenter == "" {
+		c.Datacenter = "dc1"
+	}
+	if c.Autopilot == (catalog.AutopilotConfig{}) {
+		c.Autopilot = catalogAutopilot(autopilot.DefaultConfig())
+	}
+	c.Gossip.Name, c.Gossip.ID = c.Name, c.ID
+	c.Gossip.Tags = c.tags()
+	c.Raft.ID = raft.ID(c.ID)
+	c.Agent.Node, c.Agent.NodeID, c.Agent.Address = c.Name, c.ID, c.Address
+	c.Agent.Datacenter, c.Agent.Meta = c.Datacenter, c.Meta
+	if c.Agent.TaggedAddresses == nil {
+		c.Agent.TaggedAddresses = map[string]string{"lan": c.Address, "lan_ipv4": c.Address, "wan": c.Address, "wan_ipv4": c.Address}
+	}
+	return c
+}
+
+// Validate reports every problem at once.
+func (c Config) Validate() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("node: "+format, args...))
+		}
+	}
+	need(c.ID != "", "ID is missing")
+	need(c.Name != "", "Name is missing")
+	need(c.Address != "", "Address is missing")
+	need(c.RPCAddr != "", "RPCAddr is missing")
+	need(!c.Bootstrap || c.Expect == 0, "Bootstrap and Expect exclude one another")
+	need(c.Server || !c.Bootstrap && c.Expect == 0, "only a server can bootstrap a cluster")
+	return errors.Join(errs...)
+}

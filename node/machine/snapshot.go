@@ -1,0 +1,201 @@
+package machine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync"
+
+	"concord/raft"
+	"concord/store"
+)
+
+// chunkBytes is the size of a snapshot's chunk: large enough to be worth a round trip, small
+// enough that heartbeats pass between two.
+const chunkBytes = 512 << 10
+
+// ErrSnapshotGone says that the snapshot asked for is no longer held; begin a new one.
+var ErrSnapshotGone = errors.New("snapshot is gone")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// senders are the snapshots being sent, one for each follower.
+type senders struct {
+	mu   sync.Mutex
+	open map[raft.ID]*sender
+}
+
+type sender struct {
+	snap store.Snapshot
+	meta raft.SnapshotMeta
+}
+
+func (s *senders) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, o := range s.open {
+		o.snap.Close()
+		delete(s.open, id)
+	}
+}
+
+// ReadChunk reads a chunk of the snapshot that req names, or begins a new one if the cursor is
+// empty. next is where the chunk after it begins; done tells that there is none.
+func (m *Machine) ReadChunk(req raft.ChunkRead) (meta raft.SnapshotMeta, chunk, next []byte, done bool, err error) {
+	m.sending.mu.Lock()
+	defer m.sending.mu.Unlock()
+	if len(req.Cursor) == 0 {
+		if err := m.beginSending(req.For); err != nil {
+			return meta, nil, nil, false, err
+		}
+	}
+	s := m.sending.open[req.For]
+	if s == nil || len(req.Cursor) != 0 && s.meta.Index != req.Meta.Index {
+		return meta, nil, nil, false, ErrSnapshotGone
+	}
+	done = true
+	err = s.snap.Scan(req.Cursor, nil, func(k, v []byte) bool {
+		if len(chunk) > 0 && len(chunk)+len(k)+len(v) > chunkBytes {
+			next, done = bytes.Clone(k), false
+			return false
+		}
+		chunk = binary.AppendUvarint(chunk, uint64(len(k)))
+		chunk = append(chunk, k...)
+		chunk = binary.AppendUvarint(chunk, uint64(len(v)))
+		chunk = append(chunk, v...)
+		return true
+	})
+	if err != nil {
+		return meta, nil, nil, false, fmt.Errorf("read snapshot: %w", err)
+	}
+	chunk = binary.BigEndian.AppendUint32(chunk, crc32.Checksum(chunk, castagnoli))
+	return s.meta, chunk, next, done, nil
+}
+
+func (m *Machine) beginSending(to raft.ID) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	snap, err := m.st.NewSnapshot()
+	if err != nil {
+		return fmt.Errorf("begin snapshot: %w", err)
+	}
+	a, err := readApplied(snap)
+	if err != nil {
+		return errors.Join(err, snap.Close())
+	}
+	if old := m.sending.open[to]; old != nil {
+		old.snap.Close()
+	}
+	if m.sending.open == nil {
+		m.sending.open = map[raft.ID]*sender{}
+	}
+	m.sending.open[to] = &sender{snap: snap, meta: a.Meta()}
+	return nil
+}
+
+// KeepSending closes the snapshots held for followers that no longer need one.
+func (m *Machine) KeepSending(needed func(raft.ID) bool) {
+	m.sending.mu.Lock()
+	defer m.sending.mu.Unlock()
+	for id, s := range m.sending.open {
+		if !needed(id) {
+			s.snap.Close()
+			delete(m.sending.open, id)
+		}
+	}
+}
+
+// receiver is the snapshot being received.
+type receiver struct {
+	st    store.Store
+	index uint64
+	next  []byte
+}
+
+func (r *receiver) abandon() error {
+	if r.st == nil {
+		return nil
+	}
+	st := r.st
+	*r = receiver{}
+	return st.Close()
+}
+
+// WriteChunk adds a chunk to the snapshot being received and, with the last one, makes it the
+// state.
+func (m *Machine) WriteChunk(w raft.ChunkWrite) error {
+	if len(w.Cursor) == 0 {
+		if err := m.receive.abandon(); err != nil {
+			return err
+		}
+		st, err := m.stores.Fresh()
+		if err != nil {
+			return fmt.Errorf("receive snapshot: %w", err)
+		}
+		m.receive = receiver{st: st, index: w.Meta.Index}
+	}
+	r := &m.receive
+	if r.st == nil || r.index != w.Meta.Index || !bytes.Equal(r.next, w.Cursor) {
+		return fmt.Errorf("receive snapshot: chunk does not follow on the last one: %w", ErrSnapshotGone)
+	}
+	if err := loadChunk(r.st, w.Chunk); err != nil {
+		return errors.Join(err, r.abandon())
+	}
+	r.next = bytes.Clone(w.Next)
+	if !w.Done {
+		return nil
+	}
+	return m.adopt(w.Meta)
+}
+
+func (m *Machine) adopt(meta raft.SnapshotMeta) error {
+	st := m.receive.st
+	a, err := readApplied(st)
+	if err == nil && (a.Index != meta.Index || a.Term != meta.Term) {
+		err = fmt.Errorf("receive snapshot: it contains index %d term %d, not %d term %d", a.Index, a.Term, meta.Index, meta.Term)
+	}
+	if err != nil {
+		return errors.Join(err, m.receive.abandon())
+	}
+	m.receive = receiver{}
+	m.sending.closeAll()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.stores.Adopt(st); err != nil {
+		return fmt.Errorf("install snapshot: %w", err)
+	}
+	m.st, m.applied = st, a
+	return nil
+}
+
+func loadChunk(st store.Store, p []byte) error {
+	if len(p) < 4 || crc32.Checksum(p[:len(p)-4], castagnoli) != binary.BigEndian.Uint32(p[len(p)-4:]) {
+		return errors.New("receive snapshot: chunk is corrupt")
+	}
+	batch := st.NewBatch()
+	defer batch.Close()
+	for p = p[:len(p)-4]; len(p) > 0; {
+		var k, v []byte
+		var ok bool
+		if k, p, ok = cutBytes(p); !ok {
+			return errors.New("receive snapshot: chunk is malformed")
+		}
+		if v, p, ok = cutBytes(p); !ok {
+			return errors.New("receive snapshot: chunk is malformed")
+		}
+		if err := batch.Set(k, v); err != nil {
+			return err
+		}
+	}
+	return batch.Commit(store.NoSync)
+}
+
+func cutBytes(p []byte) (field, rest []byte, ok bool) {
+	n, size := binary.Uvarint(p)
+	if size <= 0 || n > uint64(len(p)-size) {
+		return nil, nil, false
+	}
+	return p[size : size+int(n)], p[size+int(n):], true
+}

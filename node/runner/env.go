@@ -1,0 +1,74 @@
+package runner
+
+import (
+	"time"
+
+	"concord/node"
+	"concord/transport"
+	"concord/wire"
+)
+
+// env is the node's world: the Runner, seen by the loop.
+type env Runner
+
+func (e *env) Now() time.Duration { return (*Runner)(e).now() }
+
+func (e *env) Send(m transport.Envelope) {
+	t := e.server
+	switch m.Class {
+	case transport.Gossip:
+		t = e.gossip
+	case transport.GossipStream:
+		t = e.stream
+	}
+	if t != nil {
+		t.Send(m)
+	}
+}
+
+func (e *env) Persist(t node.PersistTask) { e.writes.force(t) }
+func (e *env) Apply(t node.ApplyTask)     { e.applies.force(t) }
+func (e *env) Fetch(t node.FetchTask)     { e.fetches.force(t) }
+func (e *env) Agent(t node.AgentTask)     { e.hosts.force(t) }
+
+func (e *env) Save(name string, data []byte) { e.saves.force(save{name, data}) }
+
+// Read lets a caller on this machine read for itself, and a worker for everybody else.
+func (e *env) Read(t node.ReadTask) {
+	if w := e.waiters[t.To.Token]; w != nil {
+		delete(e.waiters, t.To.Token)
+		w.reply <- result{read: &t}
+		return
+	}
+	if t.To.Token != 0 {
+		return // the caller is gone
+	}
+	e.reads <- t // the workers never wait for the loop, so this ends
+}
+
+func (e *env) Reply(token uint64, resp *wire.Response) {
+	if w := e.waiters[token]; w != nil {
+		delete(e.waiters, token)
+		w.reply <- result{resp: resp}
+	}
+}
+
+func (e *env) Log(level node.Level, component, message string, args ...any) {
+	l := e.named[component]
+	if l == nil {
+		l = e.log.Named(component)
+		e.named[component] = l
+	}
+	switch level {
+	case node.Trace:
+		l.Trace(message, args...)
+	case node.Debug:
+		l.Debug(message, args...)
+	case node.Info:
+		l.Info(message, args...)
+	case node.Warn:
+		l.Warn(message, args...)
+	case node.Error:
+		l.Error(message, args...)
+	}
+}

@@ -1,0 +1,187 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"concord/catalog"
+	"concord/internal/prng"
+	lin "concord/linearizability"
+	"concord/raft"
+	"concord/wire"
+)
+
+// client does one operation after the other at random agents and records what it saw. KV keys are
+// k0, k1, ...; service instances are s0, s1, ... of the service "web", whose value is in their metadata.
+type client struct {
+	w     *World
+	id    int
+	rng   *prng.Rand
+	count int
+	seen  map[string]seen // what it read last, for CAS
+	over  bool
+}
+
+type seen struct {
+	value string
+	index uint64
+}
+
+// service is the prefix under which a history holds the instances of the service.
+const service = "web/"
+
+func newClient(w *World, id int) *client {
+	return &client{w: w, id: id, rng: w.rng.Fork("client-" + strconv.Itoa(id)), seen: map[string]seen{}}
+}
+
+func (c *client) start() { c.pause(c.next) }
+
+func (c *client) pause(f func()) {
+	c.w.after(c.rng.Duration(time.Millisecond, 150*time.Millisecond), "client", -1, f)
+}
+
+// next begins an operation.
+func (c *client) next() {
+	if c.over {
+		return
+	}
+	h := c.w.hosts[c.rng.IntN(len(c.w.hosts))]
+	if h.state != hostUp {
+		c.pause(c.next)
+		return
+	}
+	op, req := c.draw(h)
+	op.Client, op.Call, op.Node = c.id, c.w.now, h.name
+	h.request(req, func(resp *wire.Response) {
+		op.Return = c.w.now
+		c.finish(&op, resp)
+		c.pause(c.next)
+	})
+}
+
+func (c *client) draw(h *Host) (lin.Op, *wire.Request) {
+	c.count++
+	value := fmt.Sprintf("%d.%d", c.id, c.count)
+	key := "k" + strconv.Itoa(c.rng.IntN(c.w.Options.Keys))
+	instance := service + "s" + strconv.Itoa(c.rng.IntN(3))
+	write := func(op lin.Op, cmd catalog.Command) (lin.Op, *wire.Request) {
+		return op, &wire.Request{Command: wire.AppendCommand(nil, cmd)}
+	}
+	read := func(op lin.Op, q catalog.Query) (lin.Op, *wire.Request) {
+		level := wire.Default
+		if c.rng.Chance(1, 3) {
+			level = wire.Consistent
+		}
+		return op, &wire.Request{Read: &wire.Read{Query: q, Consistency: level}}
+	}
+	switch c.rng.IntN(12) {
+	case 0, 1, 2:
+		return read(lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
+	case 3:
+		return read(lin.Op{Kind: lin.List, Key: "k"}, &catalog.KVListQuery{Prefix: "k"})
+	case 4, 5, 6:
+		return write(lin.Op{Kind: lin.Put, Key: key, Value: value}, &catalog.KVWrite{Op: catalog.KVSet, Key: key, Value: []byte(value)})
+	case 7:
+		s := c.seen[key]
+		return write(lin.Op{Kind: lin.CAS, Key: key, Value: value, Expect: s.value},
+			&catalog.KVWrite{Op: catalog.KVCAS, Key: key, Value: []byte(value), Index: s.index})
+	case 8:
+		if c.rng.Chance(1, 4) {
+			return write(lin.Op{Kind: lin.DeleteTree, Key: "k", Value: value}, deletion(catalog.KVDeleteTree, "k", value))
+		}
+		return write(lin.Op{Kind: lin.Delete, Key: key, Value: value}, deletion(catalog.KVDelete, key, value))
+	case 9:
+		return write(lin.Op{Kind: lin.Put, Key: instance, Value: value}, registration(instance, value))
+	case 10:
+		return write(lin.Op{Kind: lin.Delete, Key: instance, Value: value}, &catalog.Deregister{Node: "ext", ServiceID: instance, Datacenter: value})
+	default:
+		return read(lin.Op{Kind: lin.List, Key: service}, &catalog.HealthServiceQuery{Service: "web"})
+	}
+}
+
+// deletion is a delete that carries its unique value, where the state machine does not look, so that
+// it can be found in the log.
+func deletion(op catalog.KVOp, key, value string) *catalog.KVWrite {
+	return &catalog.KVWrite{Op: op, Key: key, Value: []byte(value)}
+}
+
+func registration(id, value string) *catalog.Register {
+	return &catalog.Register{Node: "ext", Address: "192.0.2.1", Service: &catalog.NodeService{ID: id, Service: "web", Meta: map[string]string{"value": value}}}
+}
+
+// writtenValue is the unique value that an entry of the workload carries.
+func writtenValue(e *raft.Entry) (string, bool) {
+	if e.Type != raft.EntryCommand {
+		return "", false
+	}
+	cmd, err := wire.DecodeCommand(e.Data)
+	if err != nil {
+		return "", false
+	}
+	switch cmd := cmd.(type) {
+	case *catalog.KVWrite:
+		return string(cmd.Value), true
+	case *catalog.Register:
+		if cmd.Service != nil && cmd.Service.Meta["value"] != "" {
+			return cmd.Service.Meta["value"], true
+		}
+	case *catalog.Deregister:
+		if cmd.Node == "ext" {
+			return cmd.Datacenter, true
+		}
+	}
+	return "", false
+}
+
+// finish records how an operation ended.
+func (c *client) finish(op *lin.Op, resp *wire.Response) {
+	switch resp.Code {
+	case wire.OK:
+		op.Outcome = lin.Done
+	case wire.Unknown:
+		op.Outcome = lin.Unknown
+	default:
+		op.Outcome = lin.Failed
+		if op.Kind.Reads() {
+			op.Outcome = lin.Unknown
+		}
+	}
+	if op.Outcome == lin.Done {
+		c.done(op, resp)
+	} else {
+		c.w.stats.Unknown++
+	}
+	c.w.note("op", uint64(c.id), uint64(op.Kind), uint64(op.Outcome), op.Index)
+	c.w.history.Add(*op)
+}
+
+func (c *client) done(op *lin.Op, resp *wire.Response) {
+	if resp.Result != nil {
+		if resp.Result.Err != "" {
+			c.w.fail("workload", "%v was refused: %s", op, resp.Result.Err)
+		}
+		op.Index, op.Swapped = resp.Result.Index, resp.Result.OK
+		c.w.stats.Writes++
+		c.w.checks.acknowledged(op.Index)
+		return
+	}
+	c.w.stats.Reads++
+	op.Index, op.Got = resp.Applied, map[string]string{}
+	switch v := resp.Answer.Value.(type) {
+	case *catalog.DirEntry:
+		c.seen[op.Key] = seen{}
+		if v != nil {
+			op.Got[v.Key] = string(v.Value)
+			c.seen[op.Key] = seen{string(v.Value), v.ModifyIndex}
+		}
+	case []*catalog.DirEntry:
+		for _, e := range v {
+			op.Got[e.Key] = string(e.Value)
+		}
+	case []*catalog.CheckServiceNode:
+		for _, i := range v {
+			op.Got[i.Service.ID] = i.Service.Meta["value"]
+		}
+	}
+}

@@ -1,0 +1,268 @@
+// Package raftlog keeps a server's Raft log, its hard state and its identity in a store.
+//
+// Keys are one byte for the kind and, for entries, the index. Each value carries a checksum,
+// so that a disk that lies is noticed before a wrong entry is applied.
+package raftlog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"concord/raft"
+	"concord/store"
+)
+
+// Kinds of keys.
+const (
+	kindVersion  = 'v'
+	kindHard     = 'h'
+	kindSnapshot = 's'
+	kindPromise  = 'p'
+	kindIdentity = 'i'
+	kindEntry    = 'e'
+)
+
+// version of the format. A reader refuses what it does not know.
+const version = 1
+
+// ErrIdentity says that the log was written by another node.
+var ErrIdentity = errors.New("raftlog: the data directory belongs to another node")
+
+// CorruptError says that what is at an index, or in a named record, is not what was written.
+type CorruptError struct {
+	Index uint64 // 0: not an entry
+	What  string
+}
+
+// Error tells what is corrupt and what to do.
+func (e *CorruptError) Error() string {
+	where := "the log's " + e.What
+	if e.Index != 0 {
+		where = fmt.Sprintf("log entry %d (%s)", e.Index, e.What)
+	}
+	return "raftlog: " + where + " is corrupt: remove the data directory and let the server join anew"
+}
+
+// State is what the log knows besides its entries.
+type State struct {
+	HardState raft.HardState
+	// Meta is the point behind which the log begins.
+	Meta raft.SnapshotMeta
+	// FirstIndex is Meta.Index+1; the log is empty if LastIndex is Meta.Index.
+	FirstIndex, LastIndex uint64
+}
+
+// Log is the Raft log of one server. One goroutine writes; any may read entries at the same time.
+type Log struct {
+	st store.Store
+	mu sync.RWMutex // guards state
+	s  State
+}
+
+// Open reads the log's state. A log in a format of another version, or a gap in it, is refused.
+func Open(st store.Store) (*Log, error) {
+	l := &Log{st: st}
+	if err := l.checkVersion(); err != nil {
+		return nil, err
+	}
+	if err := l.load(kindHard, "hard state", func(p []byte) bool { return decodeHard(p, &l.s.HardState) }); err != nil {
+		return nil, err
+	}
+	if err := l.load(kindSnapshot, "snapshot record", func(p []byte) bool { return decodeMeta(p, &l.s.Meta) }); err != nil {
+		return nil, err
+	}
+	l.s.FirstIndex, l.s.LastIndex = l.s.Meta.Index+1, l.s.Meta.Index
+	key, _, ok, err := st.Last(entryKey(l.s.FirstIndex), []byte{kindEntry + 1})
+	if err != nil {
+		return nil, fmt.Errorf("raftlog: %w", err)
+	}
+	if ok {
+		l.s.LastIndex = binary.BigEndian.Uint64(key[1:])
+	}
+	return l, nil
+}
+
+func (l *Log) checkVersion() error {
+	v, ok, err := l.st.Get([]byte{kindVersion})
+	switch {
+	case err != nil:
+		return fmt.Errorf("raftlog: %w", err)
+	case ok && (len(v) != 1 || v[0] != version):
+		return fmt.Errorf("raftlog: format version %v is not known to this release, which writes version %d: run the release that wrote it", v, version)
+	case ok:
+		return nil
+	}
+	return l.put(kindVersion, []byte{version})
+}
+
+func (l *Log) load(kind byte, what string, decode func([]byte) bool) error {
+	v, ok, err := l.st.Get([]byte{kind})
+	if err != nil {
+		return fmt.Errorf("raftlog: %w", err)
+	}
+	if !ok {
+		return nil
+	}
+	if p, ok := unseal(v); !ok || !decode(p) {
+		return &CorruptError{What: what}
+	}
+	return nil
+}
+
+func (l *Log) put(kind byte, value []byte) error {
+	b := l.st.NewBatch()
+	defer b.Close()
+	if err := b.Set([]byte{kind}, value); err != nil {
+		return err
+	}
+	return b.Commit(store.Sync)
+}
+
+// State tells what the log contains.
+func (l *Log) State() State {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.s
+}
+
+// Claim makes the log that of a node, or fails with ErrIdentity if it is another's.
+func (l *Log) Claim(nodeID string) error {
+	v, ok, err := l.st.Get([]byte{kindIdentity})
+	if err != nil {
+		return fmt.Errorf("raftlog: %w", err)
+	}
+	if !ok {
+		return l.put(kindIdentity, []byte(nodeID))
+	}
+	if string(v) != nodeID {
+		return fmt.Errorf("%w: it was made by node ID %s, this is %s: use another -data-dir, or the node ID it was made with", ErrIdentity, v, nodeID)
+	}
+	return nil
+}
+
+// Promise returns what SetPromise kept last, empty if nothing.
+func (l *Log) Promise() (string, error) {
+	v, _, err := l.st.Get([]byte{kindPromise})
+	return string(v), err
+}
+
+// SetPromise keeps the bootstrap promise, durably.
+func (l *Log) SetPromise(p string) error { return l.put(kindPromise, []byte(p)) }
+
+// Writer collects writes for one durable batch.
+type Writer struct {
+	l *Log
+	b store.Batch
+	s State // as it will be
+}
+
+// Begin begins a batch. Only one is open at a time.
+func (l *Log) Begin() *Writer { return &Writer{l: l, b: l.st.NewBatch(), s: l.State()} }
+
+// Add adds a hard state, unless it is nil, and entries, which replace those from the first one's index on.
+func (w *Writer) Add(hs *raft.HardState, entries []raft.Entry) error {
+	if hs != nil {
+		w.s.HardState = *hs
+		if err := w.b.Set([]byte{kindHard}, seal(encodeHard(nil, hs))); err != nil {
+			return err
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	first := entries[0].Index
+	if first > w.s.LastIndex+1 || first < w.s.FirstIndex {
+		return fmt.Errorf("raftlog: entry %d does not fit a log from %d to %d", first, w.s.FirstIndex, w.s.LastIndex)
+	}
+	if first <= w.s.LastIndex {
+		if err := w.b.DeleteRange(entryKey(first), entryKey(w.s.LastIndex+1)); err != nil {
+			return err
+		}
+	}
+	for i := range entries {
+		if err := w.b.Set(entryKey(entries[i].Index), encodeEntry(&entries[i])); err != nil {
+			return err
+		}
+	}
+	w.s.LastIndex = entries[len(entries)-1].Index
+	return nil
+}
+
+// Commit makes the batch durable.
+func (w *Writer) Commit() error {
+	defer w.b.Close()
+	if err := w.b.Commit(store.Sync); err != nil {
+		return fmt.Errorf("raftlog: %w", err)
+	}
+	w.l.mu.Lock()
+	defer w.l.mu.Unlock()
+	w.l.s = w.s
+	return nil
+}
+
+// Entries reads the entries from lo to hi, at most maxBytes of them but at least one.
+func (l *Log) Entries(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
+	s := l.State()
+	if lo < s.FirstIndex || hi > s.LastIndex || lo > hi {
+		return nil, fmt.Errorf("raftlog: no entries %d to %d in a log from %d to %d", lo, hi, s.FirstIndex, s.LastIndex)
+	}
+	var out []raft.Entry
+	var bad error
+	size, next := 0, lo
+	err := l.st.Scan(entryKey(lo), entryKey(hi+1), func(key, value []byte) bool {
+		e, err := decodeEntry(next, value)
+		if index := binary.BigEndian.Uint64(key[1:]); index != next {
+			err = &CorruptError{Index: next, What: "missing"}
+		}
+		if err != nil {
+			bad = err
+			return false
+		}
+		out = append(out, e)
+		size += len(value)
+		next++
+		return size < maxBytes
+	})
+	if err == nil {
+		err = bad
+	}
+	if err == nil && len(out) == 0 {
+		err = &CorruptError{Index: lo, What: "missing"}
+	}
+	return out, err
+}
+
+// Reset empties the log, which then begins behind the snapshot.
+func (l *Log) Reset(meta raft.SnapshotMeta) error {
+	return l.begin(meta, entryKey(0), []byte{kindEntry + 1}, meta.Index)
+}
+
+// CompactTo drops the entries up to and including that of the snapshot.
+func (l *Log) CompactTo(meta raft.SnapshotMeta) error {
+	s := l.State()
+	if meta.Index < s.Meta.Index || meta.Index > s.LastIndex {
+		return fmt.Errorf("raftlog: cannot compact a log from %d to %d up to %d", s.FirstIndex, s.LastIndex, meta.Index)
+	}
+	return l.begin(meta, entryKey(s.FirstIndex), entryKey(meta.Index+1), s.LastIndex)
+}
+
+// begin lets the log begin behind a snapshot and drops a range of entries.
+func (l *Log) begin(meta raft.SnapshotMeta, lo, hi []byte, last uint64) error {
+	b := l.st.NewBatch()
+	defer b.Close()
+	if err := b.DeleteRange(lo, hi); err != nil {
+		return err
+	}
+	if err := b.Set([]byte{kindSnapshot}, seal(encodeMeta(nil, &meta))); err != nil {
+		return err
+	}
+	if err := b.Commit(store.Sync); err != nil {
+		return fmt.Errorf("raftlog: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.s.Meta, l.s.FirstIndex, l.s.LastIndex = meta, meta.Index+1, last
+	return nil
+}
