@@ -1,40 +1,256 @@
 package agent
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"concord/catalog"
+	"concord/internal/invariant"
 	"concord/internal/prng"
 )
 
-// Local is the truth about a node's own services and checks.
-type Local struct{}
+// Local is the truth about a node's own services and checks, and what keeps the catalog in
+// step with it (https://developer.hashicorp.com/consul/docs/architecture/anti-entropy).
+//
+// It is a pure state machine: every input has the time as an argument, and Output tells what
+// is to be done. After New the driver calls LoadConfigServices and Restore before it first
+// acts on an Output, so that nothing that belongs here is removed from the catalog.
+type Local struct {
+	cfg Config
+	rng *prng.Rand
+	now time.Duration
 
-func New(cfg Config, rng *prng.Rand, now time.Duration) *Local { return nil }
+	services map[string]*service
+	checks   map[string]*check
+	members  map[string][]string // service ID -> IDs of its checks, ascending
+	aliases  []string            // IDs of the local alias checks, ascending
+	orphans  []CheckDefinition   // checks of the configuration that wait for their service
+	timers   *schedule
 
-func (l *Local) AddService(now time.Duration, def ServiceDefinition) error                { return nil }
-func (l *Local) AddServiceReplacingChecks(now time.Duration, def ServiceDefinition) error { return nil }
-func (l *Local) RemoveService(now time.Duration, id string) error                         { return nil }
-func (l *Local) AddCheck(now time.Duration, def CheckDefinition) error                    { return nil }
-func (l *Local) RemoveCheck(now time.Duration, id string) error                           { return nil }
-func (l *Local) UpdateCheck(now time.Duration, id, status, output string) error           { return nil }
-func (l *Local) SetTTL(now time.Duration, id, status, output string) error                { return nil }
-func (l *Local) Maintenance(now time.Duration, serviceID string, enable bool, reason string) error {
+	aliasesStale bool // a check changed that an alias may follow
+	sync         syncer
+
+	running      map[string]CheckDefinition // what the driver runs
+	runnersDirty map[string]struct{}
+	persistDirty []persistKey // in order, each once
+	persistSet   map[persistKey]struct{}
+	out          Output
+}
+
+// service is a service entry. It outlives its service until the catalog has forgotten it.
+type service struct {
+	record     catalog.NodeService
+	def        ServiceDefinition // without its checks
+	fromConfig bool
+	deleted    bool
+	inSync     bool
+}
+
+// check is a check entry. It outlives its check until the catalog has forgotten it.
+type check struct {
+	record     catalog.HealthCheck
+	def        CheckDefinition
+	fromConfig bool
+	bundled    bool // registered with its service, and kept on disk as a part of it
+	deleted    bool
+	inSync     bool
+	deferred   bool   // in sync but for its output
+	flight     uint64 // the Op that carries it, or 0
+
+	successes, failures int // results in a row
+	critical            bool
+	criticalSince       time.Duration
+}
+
+// group is what is synced as one: the node, a service with its checks, or a check of the node.
+type group struct {
+	kind groupKind
+	id   string
+}
+
+type groupKind uint8
+
+const (
+	groupNode groupKind = iota + 1
+	groupService
+	groupCheck
+)
+
+func (g group) compare(o group) int {
+	return cmp.Or(cmp.Compare(g.kind, o.kind), cmp.Compare(g.id, o.id))
+}
+
+func (c *check) group() group {
+	if c.record.ServiceID != "" {
+		return group{groupService, c.record.ServiceID}
+	}
+	return group{groupCheck, c.record.CheckID}
+}
+
+// New returns a Local without services, due for a full sync. The configuration must be valid.
+func New(cfg Config, rng *prng.Rand, now time.Duration) *Local {
+	return &Local{
+		cfg: cfg, rng: rng, now: now,
+		services: map[string]*service{}, checks: map[string]*check{}, members: map[string][]string{},
+		timers: newSchedule(), sync: newSyncer(),
+		running: map[string]CheckDefinition{}, runnersDirty: map[string]struct{}{},
+		persistSet: map[persistKey]struct{}{},
+	}
+}
+
+// Tick does what is due at now. It must be called when NextDeadline has passed.
+func (l *Local) Tick(now time.Duration) {
+	l.now = now
+	for {
+		key, ok := l.timers.pop(now)
+		if !ok {
+			break
+		}
+		l.fired(key)
+	}
+	l.settle()
+}
+
+func (l *Local) fired(key timerKey) {
+	switch key.kind {
+	case timerFullSync:
+		l.sync.wantFull = true
+	case timerRetry: // settle dispatches
+	case timerGroup:
+		l.enqueue(key.group)
+	case timerTTL:
+		l.ttlExpired(l.checks[key.group.id])
+	case timerOutput:
+		l.outputDue(l.checks[key.group.id])
+	case timerAlias:
+		l.pollAlias(l.checks[key.group.id])
+	case timerReap:
+		l.reap()
+	}
+}
+
+// NextDeadline returns when Tick has something to do, or tick.Never.
+func (l *Local) NextDeadline() time.Duration { return l.timers.next() }
+
+// settle ends every input: it brings aliases up to date and sends what can be sent.
+func (l *Local) settle() {
+	l.refreshAliases()
+	l.dispatch()
+	l.checkInvariants()
+}
+
+func (l *Local) checkInvariants() {
+	invariant.Check(len(l.sync.flights) <= l.cfg.MaxInFlight,
+		"agent: %d requests are in flight, at most %d may be", len(l.sync.flights), l.cfg.MaxInFlight)
+	invariant.Check(!l.sync.reading || len(l.sync.flights) == 1,
+		"agent: changes are in flight during a full sync")
+	invariant.Check(len(l.sync.busy) <= len(l.sync.flights), "agent: groups are busy without a request")
+	if !invariant.Expensive {
+		return
+	}
+	for _, id := range sortedKeys(l.checks) {
+		c := l.checks[id]
+		s := l.services[c.record.ServiceID]
+		invariant.Check(c.deleted || c.record.ServiceID == "" || s != nil && !s.deleted,
+			"agent: check %q belongs to service %q, which does not exist", id, c.record.ServiceID)
+		invariant.Check(c.inSync && !c.deleted || l.sync.pending(c.group(), c.flight, l.timers),
+			"agent: check %q is out of sync and nothing is about to change that", id)
+	}
+	for _, id := range sortedKeys(l.services) {
+		s := l.services[id]
+		invariant.Check(s.inSync && !s.deleted || l.sync.pending(group{groupService, id}, 0, l.timers),
+			"agent: service %q is out of sync and nothing is about to change that", id)
+	}
+}
+
+// Services returns the services in the order of their IDs.
+func (l *Local) Services() []Service {
+	all := []Service{}
+	for _, id := range sortedKeys(l.services) {
+		if s, ok := l.Service(id); ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// Service returns a service. Its maps and slices must not be changed.
+func (l *Local) Service(id string) (Service, bool) {
+	s := l.service(id)
+	if s == nil {
+		return Service{}, false
+	}
+	return Service{Service: s.record, Definition: s.def, FromConfig: s.fromConfig, InSync: s.inSync}, true
+}
+
+// Checks returns the checks in the order of their IDs.
+func (l *Local) Checks() []Check {
+	all := []Check{}
+	for _, id := range sortedKeys(l.checks) {
+		if c, ok := l.Check(id); ok {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// Check returns a check. Its maps and slices must not be changed.
+func (l *Local) Check(id string) (Check, bool) {
+	c := l.check(id)
+	if c == nil {
+		return Check{}, false
+	}
+	return Check{Check: c.record, Definition: c.def, FromConfig: c.fromConfig, InSync: c.inSync}, true
+}
+
+// ServiceHealth returns the worst state of a service's own checks and those of the node, or
+// "maintenance", with these checks (/v1/agent/health/service/id).
+func (l *Local) ServiceHealth(id string) (string, []Check) {
+	var checks []Check
+	for _, c := range l.Checks() {
+		if c.Check.ServiceID == "" || c.Check.ServiceID == id {
+			checks = append(checks, c)
+		}
+	}
+	return aggregate(checks), checks
+}
+
+func aggregate(checks []Check) string {
+	worst := catalog.HealthPassing
+	for _, c := range checks {
+		switch {
+		case isMaintenance(c.Check.CheckID):
+			return KindMaintenance
+		case c.Check.Status == catalog.HealthCritical:
+			worst = catalog.HealthCritical
+		case c.Check.Status == catalog.HealthWarning && worst == catalog.HealthPassing:
+			worst = catalog.HealthWarning
+		}
+	}
+	return worst
+}
+
+// service returns the entry of a live service, or nil.
+func (l *Local) service(id string) *service {
+	if s := l.services[id]; s != nil && !s.deleted {
+		return s
+	}
 	return nil
 }
-func (l *Local) Services() []Service                               { return nil }
-func (l *Local) Service(id string) (Service, bool)                 { return Service{}, false }
-func (l *Local) Checks() []Check                                   { return nil }
-func (l *Local) Check(id string) (Check, bool)                     { return Check{}, false }
-func (l *Local) ServiceHealth(id string) (string, []Check)         { return "", nil }
-func (l *Local) Pause()                                            {}
-func (l *Local) Resume(now time.Duration)                          {}
-func (l *Local) SetClusterSize(n int)                              {}
-func (l *Local) ServerUp(now time.Duration)                        {}
-func (l *Local) Tick(now time.Duration)                            {}
-func (l *Local) NextDeadline() time.Duration                       { return 0 }
-func (l *Local) Output() Output                                    { return Output{} }
-func (l *Local) Replied(now time.Duration, id uint64, reply Reply) {}
-func (l *Local) Restore(now time.Duration, p Persisted)            {}
-func (l *Local) LoadConfigServices(now time.Duration, services []ServiceDefinition, checks []CheckDefinition) error {
+
+// check returns the entry of a live check, or nil.
+func (l *Local) check(id string) *check {
+	if c := l.checks[id]; c != nil && !c.deleted {
+		return c
+	}
 	return nil
 }
+
+func (l *Local) log(level Level, format string, args ...any) {
+	l.out.Logs = append(l.out.Logs, Log{level, fmt.Sprintf(format, args...)})
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -18,6 +18,8 @@ type Output struct {
 	// checks, whose results go to UpdateCheck.
 	Stop  []string
 	Start []CheckDefinition
+	// Logs are to be logged.
+	Logs []Log
 }
 
 // Op is a request to the servers: a Command or else Queries.
@@ -92,4 +94,20 @@ type Check struct {
 	Definition CheckDefinition
 	FromConfig bool
 	InSync     bool // the catalog is known to have it like this, or will learn of new output in time
+}
+
+// Level is how grave a Log is.
+type Level uint8
+
+const (
+	LevelDebug Level = iota + 1
+	LevelInfo
+	LevelWarn
+	LevelError
+)
+
+// Log is a line for the operator, to be written under the name "agent".
+type Log struct {
+	Level   Level
+	Message string
 }
