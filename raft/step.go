@@ -34,7 +34,7 @@ var dispatch = [Leader + 1][MsgReadIndexReply + 1]handler{
 		MsgAppend: (*Node).onAppend, MsgAppendReply: impossibleNeverLed,
 		MsgSnapshot: (*Node).onSnapshot, MsgSnapshotReply: impossibleNeverLed,
 		MsgTimeoutNow: impossibleChosenUnheard,
-		MsgReadIndex:  (*Node).refuseReadIndex, MsgReadIndexReply: impossibleNeverAsked,
+		MsgReadIndex:  (*Node).refuseReadIndex, MsgReadIndexReply: late,
 	},
 	Leader: {
 		MsgPreVote: (*Node).onPreVote, MsgPreVoteReply: late,
@@ -42,7 +42,7 @@ var dispatch = [Leader + 1][MsgReadIndexReply + 1]handler{
 		MsgAppend: impossibleSecondLeader, MsgAppendReply: (*Node).onAppendReply,
 		MsgSnapshot: impossibleSecondLeader, MsgSnapshotReply: (*Node).onSnapshotReply,
 		MsgTimeoutNow: impossibleSecondLeader,
-		MsgReadIndex:  (*Node).onReadIndex, MsgReadIndexReply: impossibleNeverAsked,
+		MsgReadIndex:  (*Node).onReadIndex, MsgReadIndexReply: late,
 	},
 }
 
@@ -60,9 +60,6 @@ func impossibleNeverLed(n *Node, _ *Message) { n.garbage++ }
 // impossibleChosenUnheard: a leader hands over only to a server whose log it knows to
 // match, and that server has therefore acknowledged it and is no candidate.
 func impossibleChosenUnheard(n *Node, _ *Message) { n.garbage++ }
-
-// impossibleNeverAsked: candidates and leaders ask nobody for a read index in their term.
-func impossibleNeverAsked(n *Node, _ *Message) { n.garbage++ }
 
 // Step takes in a message from another server. Whatever no correct server sends is
 // dropped and counted in Status().Garbage. The message and what it points to belong
