@@ -18,13 +18,13 @@ func (l *Local) remoteAlias(c *check) bool {
 	return c.def.AliasNode != "" && c.def.AliasNode != l.cfg.Node
 }
 
-func (l *Local) noteAlias(id string) {
+func (l *Local) noteAlias(id key) {
 	if i, found := slices.BinarySearch(l.aliases, id); !found {
 		l.aliases = slices.Insert(l.aliases, i, id)
 	}
 }
 
-func (l *Local) forgetAlias(id string) {
+func (l *Local) forgetAlias(id key) {
 	if i, found := slices.BinarySearch(l.aliases, id); found {
 		l.aliases = slices.Delete(l.aliases, i, i+1)
 	}
@@ -45,12 +45,8 @@ func (l *Local) refreshAliases() {
 }
 
 func (l *Local) followLocal(c *check) (status, output string) {
-	ids := l.members[c.def.AliasService]
-	if c.def.AliasService == "" {
-		ids = nil
-	}
 	var followed []*catalog.HealthCheck
-	for _, id := range ids {
+	for _, id := range l.members[keyOf(c.def.AliasService)] {
 		if other := l.check(id); other != nil {
 			followed = append(followed, &other.record)
 		}
@@ -61,7 +57,7 @@ func (l *Local) followLocal(c *check) (status, output string) {
 			followed = append(followed, &other.record)
 		}
 	}
-	return follow(&c.def, l.cfg.Node, followed, l.service(c.def.AliasService) != nil)
+	return follow(&c.def, l.cfg.Node, followed, l.service(keyOf(c.def.AliasService)) != nil)
 }
 
 // follow tells the state that follows from the checks of an alias's node and service.
@@ -72,7 +68,7 @@ func follow(d *CheckDefinition, node string, checks []*catalog.HealthCheck, foun
 	status, output = catalog.HealthPassing, "No checks found."
 	for _, c := range checks {
 		switch {
-		case c.CheckID == d.ID || c.ServiceID != "" && c.ServiceID != d.AliasService:
+		case c.CheckID == d.ID || c.ServiceID != "" && keyOf(c.ServiceID) != keyOf(d.AliasService):
 		case c.Status == catalog.HealthCritical:
 			return c.Status, fmt.Sprintf("Aliased check %q failing: %s", c.Name, c.Output)
 		case c.Status == catalog.HealthWarning:
@@ -86,9 +82,9 @@ func follow(d *CheckDefinition, node string, checks []*catalog.HealthCheck, foun
 
 // pollAlias asks the servers for the state of the node that an alias follows.
 func (l *Local) pollAlias(c *check) {
-	key := timerKey{timerAlias, checkKey(c.record.CheckID)}
+	again := timerKey{timerAlias, c.timers()}
 	if len(l.sync.polls) >= l.cfg.MaxInFlight {
-		l.timers.set(key, l.now+aliasBusy)
+		l.timers.set(again, l.now+aliasBusy)
 		return
 	}
 	id := l.sync.nextID()
@@ -98,12 +94,12 @@ func (l *Local) pollAlias(c *check) {
 		&catalog.NodeChecksQuery{Node: c.def.AliasNode},
 	}})
 	wait := l.cfg.AliasInterval
-	l.timers.set(key, l.now+wait+l.rng.Duration(0, wait/4))
+	l.timers.set(again, l.now+wait+l.rng.Duration(0, wait/4))
 }
 
 // polled takes the answer to a poll. A failed one changes nothing; the next comes anyway.
 func (l *Local) polled(def CheckDefinition, reply Reply) {
-	c := l.check(def.ID)
+	c := l.check(keyOf(def.ID))
 	node, checks, err := nodeAnswer(reply)
 	if c == nil || c.def.AliasNode != def.AliasNode || c.def.AliasService != def.AliasService || err != nil {
 		return
@@ -112,7 +108,10 @@ func (l *Local) polled(def CheckDefinition, reply Reply) {
 		l.setStatus(c, catalog.HealthCritical, fmt.Sprintf("Node %s could not be found", def.AliasNode))
 		return
 	}
-	_, found := node.Services[def.AliasService]
+	found := false
+	for id := range node.Services {
+		found = found || keyOf(id) == keyOf(def.AliasService)
+	}
 	status, output := follow(&c.def, def.AliasNode, checks, found)
 	l.setStatus(c, status, c.def.limit(output))
 }

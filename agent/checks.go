@@ -17,11 +17,11 @@ func (l *Local) AddCheck(now time.Duration, def CheckDefinition) error {
 	if err != nil {
 		return err
 	}
-	if def.ServiceID != "" && l.service(def.ServiceID) == nil {
+	if def.ServiceID != "" && l.service(keyOf(def.ServiceID)) == nil {
 		return invalid("ServiceID %q does not exist", def.ServiceID)
 	}
 	l.putCheck(def, false, false)
-	l.persistCheck(def.ID)
+	l.persistCheck(keyOf(def.ID))
 	l.settle()
 	return nil
 }
@@ -44,15 +44,16 @@ func (l *Local) prepareCheck(def CheckDefinition) (CheckDefinition, error) {
 // putCheck makes a prepared check part of the local state.
 func (l *Local) putCheck(def CheckDefinition, bundled, fromConfig bool) {
 	var svc *catalog.NodeService
-	if s := l.service(def.ServiceID); s != nil {
+	if s := l.service(keyOf(def.ServiceID)); s != nil {
 		svc = &s.record
 	}
 	record := def.record(l.cfg.Node, svc)
-	c := l.checks[def.ID]
+	id := keyOf(def.ID)
+	c := l.checks[id]
 	switch {
 	case c == nil:
 		c = &check{}
-		l.checks[def.ID] = c
+		l.checks[id] = c
 	case c.deleted:
 		l.leaveService(c)
 		*c = check{flight: c.flight}
@@ -60,15 +61,15 @@ func (l *Local) putCheck(def CheckDefinition, bundled, fromConfig bool) {
 		record.Status, record.Output = c.record.Status, c.record.Output
 		c.inSync = c.inSync && sameCheck(&c.record, &record)
 		l.leaveService(c)
-		if c.bundled && c.record.ServiceID != "" && (!bundled || c.record.ServiceID != record.ServiceID) {
-			l.persistService(c.record.ServiceID)
+		if c.bundled && c.record.ServiceID != "" && (!bundled || keyOf(c.record.ServiceID) != keyOf(record.ServiceID)) {
+			l.persistService(keyOf(c.record.ServiceID))
 		}
 	}
 	if c.def.ID != "" && !c.bundled && bundled {
-		l.persistCheck(def.ID)
+		l.persistCheck(id)
 	}
 	if c.def.Kind() == KindTTL && def.Kind() != KindTTL {
-		l.persistState(def.ID)
+		l.persistState(id)
 	}
 	c.record, c.def, c.bundled, c.fromConfig, c.deleted = record, def, bundled, fromConfig, false
 	c.successes, c.failures = 0, 0
@@ -80,9 +81,9 @@ func (l *Local) putCheck(def CheckDefinition, bundled, fromConfig bool) {
 
 // startCheck arranges for whatever keeps the check's state up to date.
 func (l *Local) startCheck(c *check) {
-	id := c.record.CheckID
+	id := c.key()
 	l.runnersDirty[id] = struct{}{}
-	ttl, alias := timerKey{timerTTL, checkKey(id)}, timerKey{timerAlias, checkKey(id)}
+	ttl, alias := timerKey{timerTTL, c.timers()}, timerKey{timerAlias, c.timers()}
 	l.timers.clear(ttl)
 	l.timers.clear(alias)
 	l.forgetAlias(id)
@@ -98,45 +99,47 @@ func (l *Local) startCheck(c *check) {
 	}
 }
 
-// checkKey is how the timers of a check are named, whatever group it is in.
-func checkKey(id string) group { return group{groupCheck, id} }
+// timers is how the timers of a check are named, whatever group it is in.
+func (c *check) timers() group { return group{groupCheck, c.key()} }
 
 // joinService and leaveService keep the lists of the checks of each service.
 func (l *Local) joinService(c *check) {
-	ids := l.members[c.record.ServiceID]
-	if i, found := slices.BinarySearch(ids, c.record.CheckID); c.record.ServiceID != "" && !found {
-		l.members[c.record.ServiceID] = slices.Insert(ids, i, c.record.CheckID)
+	service := keyOf(c.record.ServiceID)
+	ids := l.members[service]
+	if i, found := slices.BinarySearch(ids, c.key()); service != "" && !found {
+		l.members[service] = slices.Insert(ids, i, c.key())
 	}
 }
 
 func (l *Local) leaveService(c *check) {
-	ids := l.members[c.record.ServiceID]
-	i, found := slices.BinarySearch(ids, c.record.CheckID)
+	service := keyOf(c.record.ServiceID)
+	ids := l.members[service]
+	i, found := slices.BinarySearch(ids, c.key())
 	if !found {
 		return
 	}
 	if len(ids) == 1 {
-		delete(l.members, c.record.ServiceID)
+		delete(l.members, service)
 		return
 	}
-	l.members[c.record.ServiceID] = slices.Delete(ids, i, i+1)
+	l.members[service] = slices.Delete(ids, i, i+1)
 }
 
 // RemoveCheck removes a check. The error is a *NotFoundError.
 func (l *Local) RemoveCheck(now time.Duration, id string) error {
 	l.now = now
-	if l.check(id) == nil {
+	if l.check(keyOf(id)) == nil {
 		return unknownCheck(id)
 	}
-	l.dropCheck(id)
+	l.dropCheck(keyOf(id))
 	l.settle()
 	return nil
 }
 
-func (l *Local) dropCheck(id string) {
+func (l *Local) dropCheck(id key) {
 	c := l.checks[id]
 	if c.bundled {
-		l.persistService(c.record.ServiceID)
+		l.persistService(keyOf(c.record.ServiceID))
 	} else {
 		l.persistCheck(id)
 	}
@@ -144,7 +147,7 @@ func (l *Local) dropCheck(id string) {
 		l.persistState(id)
 	}
 	for _, kind := range []timerKind{timerTTL, timerAlias, timerOutput} {
-		l.timers.clear(timerKey{kind, checkKey(id)})
+		l.timers.clear(timerKey{kind, c.timers()})
 	}
 	l.forgetAlias(id)
 	l.runnersDirty[id] = struct{}{}
@@ -156,13 +159,13 @@ func (l *Local) dropCheck(id string) {
 // purgeCheck forgets a removed check that the catalog does not have any more.
 func (l *Local) purgeCheck(c *check) {
 	l.leaveService(c)
-	delete(l.checks, c.record.CheckID)
+	delete(l.checks, c.key())
 }
 
 // UpdateCheck takes a result of a check: of a runner, or of whoever updates a TTL check. The
 // error is a *NotFoundError or an *InvalidError.
 func (l *Local) UpdateCheck(now time.Duration, id, status, output string) error {
-	c := l.check(id)
+	c := l.check(keyOf(id))
 	if c != nil && c.def.Kind() == KindTTL {
 		return l.SetTTL(now, id, status, output)
 	}
@@ -230,7 +233,7 @@ func (l *Local) deferOutput(c *check) {
 	}
 	c.deferred = true
 	wait := l.cfg.CheckUpdateInterval
-	l.timers.set(timerKey{timerOutput, checkKey(c.record.CheckID)}, l.now+wait/2+l.rng.Duration(0, wait))
+	l.timers.set(timerKey{timerOutput, c.timers()}, l.now+wait/2+l.rng.Duration(0, wait))
 }
 
 func (l *Local) outputDue(c *check) {
@@ -250,7 +253,7 @@ func (l *Local) touch(c *check) {
 func (l *Local) settleOutput(c *check) {
 	if c.deferred {
 		c.deferred = false
-		l.timers.clear(timerKey{timerOutput, checkKey(c.record.CheckID)})
+		l.timers.clear(timerKey{timerOutput, c.timers()})
 	}
 }
 
@@ -263,9 +266,9 @@ func (l *Local) noteCritical(c *check, status string) {
 	if !c.critical {
 		c.critical, c.criticalSince = true, l.now
 	}
-	key := timerKey{kind: timerReap}
-	if c.reapable() && l.timers.at(key) > l.now+l.cfg.ReapInterval {
-		l.timers.set(key, l.now+l.cfg.ReapInterval)
+	reap := timerKey{kind: timerReap}
+	if c.reapable() && l.timers.at(reap) > l.now+l.cfg.ReapInterval {
+		l.timers.set(reap, l.now+l.cfg.ReapInterval)
 	}
 }
 
@@ -287,7 +290,7 @@ func (l *Local) reap() {
 		}
 		l.log(LevelInfo, "Check for service has been critical for too long; deregistering service: service=%s check=%s timeout=%v",
 			c.record.ServiceID, id, c.def.DeregisterCriticalServiceAfter)
-		l.dropService(c.record.ServiceID)
+		l.dropService(keyOf(c.record.ServiceID))
 	}
 	if again {
 		l.timers.set(timerKey{kind: timerReap}, l.now+l.cfg.ReapInterval)

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"maps"
 	"slices"
 
 	"concord/catalog"
@@ -22,16 +21,18 @@ func (l *Local) compared(reply Reply) {
 	if !l.sync.nodeInSync {
 		l.enqueue(group{kind: groupNode})
 	}
-	var services map[string]*catalog.NodeService
+	services := map[key]*catalog.NodeService{}
 	if node != nil {
-		services = node.Services
+		for id, s := range node.Services {
+			services[keyOf(id)] = s
+		}
 	}
 	l.compareServices(services)
 	l.compareChecks(checks)
 }
 
-func (l *Local) compareServices(stored map[string]*catalog.NodeService) {
-	for _, id := range slices.Sorted(maps.Keys(stored)) {
+func (l *Local) compareServices(stored map[key]*catalog.NodeService) {
+	for _, id := range sortedKeys(stored) {
 		if l.services[id] == nil && !(l.cfg.Server && id == catalog.ConsulServiceID) {
 			l.services[id] = &service{record: *stored[id], deleted: true}
 		}
@@ -59,13 +60,14 @@ func (l *Local) compareServices(stored map[string]*catalog.NodeService) {
 }
 
 func (l *Local) compareChecks(list []*catalog.HealthCheck) {
-	stored := map[string]*catalog.HealthCheck{}
+	stored := map[key]*catalog.HealthCheck{}
 	for _, r := range list {
-		stored[r.CheckID] = r
+		id := keyOf(r.CheckID)
+		stored[id] = r
 		foreign := r.CheckID == catalog.SerfCheckID || l.cfg.Server && r.ServiceID == catalog.ConsulServiceID
-		if l.checks[r.CheckID] == nil && !foreign {
+		if l.checks[id] == nil && !foreign {
 			ghost := &check{record: *r, deleted: true}
-			l.checks[r.CheckID] = ghost
+			l.checks[id] = ghost
 			l.joinService(ghost)
 		}
 	}

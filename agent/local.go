@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"concord/catalog"
@@ -17,28 +18,34 @@ import (
 //
 // It is a pure state machine: every input has the time as an argument, and Output tells what
 // is to be done. After New the driver calls LoadConfigServices and Restore before it first
-// acts on an Output, so that nothing that belongs here is removed from the catalog.
+// acts on an Output, so that nothing that belongs here is removed from the catalog. IDs that
+// differ only in case are one, as in the catalog.
 type Local struct {
 	cfg Config
 	rng *prng.Rand
 	now time.Duration
 
-	services map[string]*service
-	checks   map[string]*check
-	members  map[string][]string // service ID -> IDs of its checks, ascending
-	aliases  []string            // IDs of the local alias checks, ascending
-	orphans  []CheckDefinition   // checks of the configuration that wait for their service
+	services map[key]*service
+	checks   map[key]*check
+	members  map[key][]key     // service -> its checks, ascending
+	aliases  []key             // the local alias checks, ascending
+	orphans  []CheckDefinition // checks of the configuration that wait for their service
 	timers   *schedule
 
 	aliasesStale bool // a check changed that an alias may follow
 	sync         syncer
 
-	running      map[string]CheckDefinition // what the driver runs
-	runnersDirty map[string]struct{}
+	running      map[key]CheckDefinition // what the driver runs
+	runnersDirty map[key]struct{}
 	persistDirty []persistKey // in order, each once
 	persistSet   map[persistKey]struct{}
 	out          Output
 }
+
+// key is the ID of a service or check as the catalog tells them apart: without regard to case.
+type key string
+
+func keyOf(id string) key { return key(strings.ToLower(id)) }
 
 // service is a service entry. It outlives its service until the catalog has forgotten it.
 type service struct {
@@ -68,7 +75,7 @@ type check struct {
 // group is what is synced as one: the node, a service with its checks, or a check of the node.
 type group struct {
 	kind groupKind
-	id   string
+	id   key
 }
 
 type groupKind uint8
@@ -83,20 +90,22 @@ func (g group) compare(o group) int {
 	return cmp.Or(cmp.Compare(g.kind, o.kind), cmp.Compare(g.id, o.id))
 }
 
+func (c *check) key() key { return keyOf(c.record.CheckID) }
+
 func (c *check) group() group {
 	if c.record.ServiceID != "" {
-		return group{groupService, c.record.ServiceID}
+		return group{groupService, keyOf(c.record.ServiceID)}
 	}
-	return group{groupCheck, c.record.CheckID}
+	return group{groupCheck, c.key()}
 }
 
 // New returns a Local without services, due for a full sync. The configuration must be valid.
 func New(cfg Config, rng *prng.Rand, now time.Duration) *Local {
 	return &Local{
 		cfg: cfg, rng: rng, now: now,
-		services: map[string]*service{}, checks: map[string]*check{}, members: map[string][]string{},
+		services: map[key]*service{}, checks: map[key]*check{}, members: map[key][]key{},
 		timers: newSchedule(), sync: newSyncer(),
-		running: map[string]CheckDefinition{}, runnersDirty: map[string]struct{}{},
+		running: map[key]CheckDefinition{}, runnersDirty: map[key]struct{}{},
 		persistSet: map[persistKey]struct{}{},
 	}
 }
@@ -105,28 +114,28 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) *Local {
 func (l *Local) Tick(now time.Duration) {
 	l.now = now
 	for {
-		key, ok := l.timers.pop(now)
+		t, ok := l.timers.pop(now)
 		if !ok {
 			break
 		}
-		l.fired(key)
+		l.fired(t)
 	}
 	l.settle()
 }
 
-func (l *Local) fired(key timerKey) {
-	switch key.kind {
+func (l *Local) fired(t timerKey) {
+	switch t.kind {
 	case timerFullSync:
 		l.sync.wantFull = true
 	case timerRetry: // settle dispatches
 	case timerGroup:
-		l.enqueue(key.group)
+		l.enqueue(t.group)
 	case timerTTL:
-		l.ttlExpired(l.checks[key.group.id])
+		l.ttlExpired(l.checks[t.group.id])
 	case timerOutput:
-		l.outputDue(l.checks[key.group.id])
+		l.outputDue(l.checks[t.group.id])
 	case timerAlias:
-		l.pollAlias(l.checks[key.group.id])
+		l.pollAlias(l.checks[t.group.id])
 	case timerReap:
 		l.reap()
 	}
@@ -153,7 +162,7 @@ func (l *Local) checkInvariants() {
 	}
 	for _, id := range sortedKeys(l.checks) {
 		c := l.checks[id]
-		s := l.services[c.record.ServiceID]
+		s := l.services[keyOf(c.record.ServiceID)]
 		invariant.Check(c.deleted || c.record.ServiceID == "" || s != nil && !s.deleted,
 			"agent: check %q belongs to service %q, which does not exist", id, c.record.ServiceID)
 		invariant.Check(c.inSync && !c.deleted || l.sync.pending(c.group(), c.flight, l.timers),
@@ -170,7 +179,7 @@ func (l *Local) checkInvariants() {
 func (l *Local) Services() []Service {
 	all := []Service{}
 	for _, id := range sortedKeys(l.services) {
-		if s, ok := l.Service(id); ok {
+		if s, ok := l.Service(string(id)); ok {
 			all = append(all, s)
 		}
 	}
@@ -179,7 +188,7 @@ func (l *Local) Services() []Service {
 
 // Service returns a service. Its maps and slices must not be changed.
 func (l *Local) Service(id string) (Service, bool) {
-	s := l.service(id)
+	s := l.service(keyOf(id))
 	if s == nil {
 		return Service{}, false
 	}
@@ -190,7 +199,7 @@ func (l *Local) Service(id string) (Service, bool) {
 func (l *Local) Checks() []Check {
 	all := []Check{}
 	for _, id := range sortedKeys(l.checks) {
-		if c, ok := l.Check(id); ok {
+		if c, ok := l.Check(string(id)); ok {
 			all = append(all, c)
 		}
 	}
@@ -199,7 +208,7 @@ func (l *Local) Checks() []Check {
 
 // Check returns a check. Its maps and slices must not be changed.
 func (l *Local) Check(id string) (Check, bool) {
-	c := l.check(id)
+	c := l.check(keyOf(id))
 	if c == nil {
 		return Check{}, false
 	}
@@ -211,7 +220,7 @@ func (l *Local) Check(id string) (Check, bool) {
 func (l *Local) ServiceHealth(id string) (string, []Check) {
 	var checks []Check
 	for _, c := range l.Checks() {
-		if c.Check.ServiceID == "" || c.Check.ServiceID == id {
+		if c.Check.ServiceID == "" || keyOf(c.Check.ServiceID) == keyOf(id) {
 			checks = append(checks, c)
 		}
 	}
@@ -234,7 +243,7 @@ func aggregate(checks []Check) string {
 }
 
 // service returns the entry of a live service, or nil.
-func (l *Local) service(id string) *service {
+func (l *Local) service(id key) *service {
 	if s := l.services[id]; s != nil && !s.deleted {
 		return s
 	}
@@ -242,7 +251,7 @@ func (l *Local) service(id string) *service {
 }
 
 // check returns the entry of a live check, or nil.
-func (l *Local) check(id string) *check {
+func (l *Local) check(id key) *check {
 	if c := l.checks[id]; c != nil && !c.deleted {
 		return c
 	}
@@ -253,4 +262,4 @@ func (l *Local) log(level Level, format string, args ...any) {
 	l.out.Logs = append(l.out.Logs, Log{level, fmt.Sprintf(format, args...)})
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

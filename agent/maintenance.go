@@ -23,7 +23,7 @@ func (l *Local) Maintenance(now time.Duration, serviceID string, enable bool, re
 		Status: catalog.HealthCritical,
 	}
 	if serviceID != "" {
-		if l.service(serviceID) == nil {
+		if l.service(keyOf(serviceID)) == nil {
 			return unknownService(serviceID)
 		}
 		def.ID, def.Name, def.Notes = ServiceMaintenancePrefix+serviceID, "Service Maintenance Mode", serviceMaintenanceReason
@@ -32,14 +32,14 @@ func (l *Local) Maintenance(now time.Duration, serviceID string, enable bool, re
 	if reason != "" {
 		def.Notes = reason
 	}
-	if active := l.check(def.ID) != nil; active == enable {
+	if active := l.check(keyOf(def.ID)) != nil; active == enable {
 		return nil
 	}
 	if enable {
 		l.putCheck(def.normalize(l.cfg), false, false)
-		l.persistCheck(def.ID)
+		l.persistCheck(keyOf(def.ID))
 	} else {
-		l.dropCheck(def.ID)
+		l.dropCheck(keyOf(def.ID))
 	}
 	l.settle()
 	return nil

@@ -8,18 +8,18 @@ import (
 // persistKey names a record on disk.
 type persistKey struct {
 	kind PersistKind
-	id   string
+	id   key
 }
 
-func (l *Local) persistService(id string) { l.persist(persistKey{PersistService, id}) }
-func (l *Local) persistCheck(id string)   { l.persist(persistKey{PersistCheck, id}) }
-func (l *Local) persistState(id string)   { l.persist(persistKey{PersistCheckState, id}) }
+func (l *Local) persistService(id key) { l.persist(persistKey{PersistService, id}) }
+func (l *Local) persistCheck(id key)   { l.persist(persistKey{PersistCheck, id}) }
+func (l *Local) persistState(id key)   { l.persist(persistKey{PersistCheckState, id}) }
 
 // persist marks a record as out of date; what it becomes is found when the Output is taken.
-func (l *Local) persist(key persistKey) {
-	if _, ok := l.persistSet[key]; !ok {
-		l.persistSet[key] = struct{}{}
-		l.persistDirty = append(l.persistDirty, key)
+func (l *Local) persist(k persistKey) {
+	if _, ok := l.persistSet[k]; !ok {
+		l.persistSet[k] = struct{}{}
+		l.persistDirty = append(l.persistDirty, k)
 	}
 }
 
@@ -27,8 +27,8 @@ func (l *Local) persist(key persistKey) {
 func (l *Local) Output() Output {
 	out := l.out
 	l.out = Output{}
-	for _, key := range l.persistDirty {
-		out.Persist = append(out.Persist, l.persistOp(key))
+	for _, k := range l.persistDirty {
+		out.Persist = append(out.Persist, l.persistOp(k))
 	}
 	l.persistDirty = nil
 	clear(l.persistSet)
@@ -41,34 +41,34 @@ func (l *Local) Output() Output {
 
 // persistOp returns how a record has to be on disk. What comes from the configuration is not
 // kept there.
-func (l *Local) persistOp(key persistKey) PersistOp {
-	op := PersistOp{Kind: key.kind, ID: key.id}
-	switch key.kind {
+func (l *Local) persistOp(k persistKey) PersistOp {
+	op := PersistOp{Kind: k.kind, ID: string(k.id)}
+	switch k.kind {
 	case PersistService:
-		s := l.service(key.id)
+		s := l.service(k.id)
 		if s == nil || s.fromConfig {
 			break
 		}
 		def := s.def
-		for _, id := range l.members[key.id] {
+		for _, id := range l.members[k.id] {
 			if c := l.check(id); c != nil && c.bundled {
 				def.Checks = append(def.Checks, c.def)
 			}
 		}
 		op.Service = &def
 	case PersistCheck:
-		if c := l.check(key.id); c != nil && !c.bundled && !c.fromConfig {
+		if c := l.check(k.id); c != nil && !c.bundled && !c.fromConfig {
 			def := c.def
 			op.Check = &def
 		}
 	case PersistCheckState:
-		op.State = l.state(key.id)
+		op.State = l.state(k.id)
 	}
 	return op
 }
 
 // runnerChange stops and starts the runner of a check if it is not the one that is needed.
-func (l *Local) runnerChange(id string, out *Output) {
+func (l *Local) runnerChange(id key, out *Output) {
 	old, runs := l.running[id]
 	c := l.check(id)
 	needed := c != nil && (c.def.Kind() == KindHTTP || c.def.Kind() == KindTCP)
@@ -76,7 +76,7 @@ func (l *Local) runnerChange(id string, out *Output) {
 		return
 	}
 	if runs {
-		out.Stop = append(out.Stop, id)
+		out.Stop = append(out.Stop, old.ID)
 		delete(l.running, id)
 	}
 	if needed {
@@ -95,20 +95,20 @@ func (l *Local) Restore(now time.Duration, p Persisted) {
 		if err != nil {
 			l.log(LevelWarn, "Dropped the persisted service %q, which is not valid: %v", def.ID, err)
 		}
-		if err == nil && l.service(prepared.ID) == nil {
+		if err == nil && l.service(keyOf(prepared.ID)) == nil {
 			l.putService(prepared, false, keepAll)
 		} else {
-			l.persistService(def.ID)
+			l.persistService(keyOf(def.ID))
 		}
 	}
 	for _, def := range p.Checks {
 		if err := l.restoreCheck(def); err != nil {
 			l.log(LevelWarn, "Dropped the persisted check %q: %v", def.ID, err)
-			l.persistCheck(def.ID)
+			l.persistCheck(keyOf(def.ID))
 		}
 	}
 	for _, id := range sortedKeys(p.States) {
-		l.restoreState(id, p.States[id])
+		l.restoreState(keyOf(id), p.States[id])
 	}
 	l.settle()
 }
@@ -121,10 +121,10 @@ func (l *Local) restoreCheck(def CheckDefinition) error {
 		}
 		def = prepared
 	}
-	if def.ServiceID != "" && l.service(def.ServiceID) == nil {
+	if def.ServiceID != "" && l.service(keyOf(def.ServiceID)) == nil {
 		return invalid("ServiceID %q does not exist", def.ServiceID)
 	}
-	if l.check(def.ID) != nil {
+	if l.check(keyOf(def.ID)) != nil {
 		return invalid("it is in the configuration, which is preferred")
 	}
 	l.putCheck(def, false, false)

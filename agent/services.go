@@ -38,7 +38,7 @@ func (l *Local) addServiceInput(now time.Duration, def ServiceDefinition, k keep
 		return err
 	}
 	l.putService(def, false, k)
-	l.persistService(def.ID)
+	l.persistService(keyOf(def.ID))
 	l.settle()
 	return nil
 }
@@ -63,33 +63,34 @@ func (l *Local) putService(def ServiceDefinition, fromConfig bool, k keep) {
 	checks := def.Checks
 	def.Checks = nil
 	record := def.record()
-	s := l.services[def.ID]
+	id := keyOf(def.ID)
+	s := l.services[id]
 	switch {
 	case s == nil:
 		s = &service{}
-		l.services[def.ID] = s
+		l.services[id] = s
 	case !s.deleted && reflect.DeepEqual(s.def, def):
 		record = s.record // its tags may be those of the catalog
 	default:
 		s.inSync = false
 	}
 	s.record, s.def, s.fromConfig, s.deleted = record, def, fromConfig, false
-	l.enqueue(group{groupService, def.ID})
-	l.dropOtherChecks(def.ID, checks, k)
+	l.enqueue(group{groupService, id})
+	l.dropOtherChecks(id, checks, k)
 	for _, c := range checks {
 		l.putCheck(c, true, fromConfig)
 	}
-	l.adoptOrphans(def.ID)
+	l.adoptOrphans(id)
 	l.renameInChecks(s)
 	l.aliasesStale = true
 }
 
 // dropOtherChecks removes those checks of a service that are not kept.
-func (l *Local) dropOtherChecks(serviceID string, checks []CheckDefinition, k keep) {
+func (l *Local) dropOtherChecks(serviceID key, checks []CheckDefinition, k keep) {
 	for _, id := range slices.Clone(l.members[serviceID]) {
 		c := l.check(id)
-		given := slices.ContainsFunc(checks, func(d CheckDefinition) bool { return d.ID == id })
-		if c == nil || given || k == keepAll || k == keepSeparate && !c.bundled || isMaintenance(id) {
+		given := slices.ContainsFunc(checks, func(d CheckDefinition) bool { return keyOf(d.ID) == id })
+		if c == nil || given || k == keepAll || k == keepSeparate && !c.bundled || isMaintenance(c.record.CheckID) {
 			continue
 		}
 		l.dropCheck(id)
@@ -98,14 +99,14 @@ func (l *Local) dropOtherChecks(serviceID string, checks []CheckDefinition, k ke
 
 // renameInChecks carries a service's name and tags over to its checks.
 func (l *Local) renameInChecks(s *service) {
-	for _, id := range l.members[s.record.ID] {
+	for _, id := range l.members[keyOf(s.record.ID)] {
 		c := l.check(id)
 		if c == nil {
 			continue
 		}
 		c.record.ServiceTags = s.record.Tags
-		if c.record.ServiceName != s.record.Service {
-			c.record.ServiceName = s.record.Service
+		if c.record.ServiceName != s.record.Service || c.record.ServiceID != s.record.ID {
+			c.record.ServiceName, c.record.ServiceID = s.record.Service, s.record.ID
 			l.touch(c)
 		}
 	}
@@ -114,15 +115,15 @@ func (l *Local) renameInChecks(s *service) {
 // RemoveService removes a service and its checks. The error is a *NotFoundError.
 func (l *Local) RemoveService(now time.Duration, id string) error {
 	l.now = now
-	if l.service(id) == nil {
+	if l.service(keyOf(id)) == nil {
 		return unknownService(id)
 	}
-	l.dropService(id)
+	l.dropService(keyOf(id))
 	l.settle()
 	return nil
 }
 
-func (l *Local) dropService(id string) {
+func (l *Local) dropService(id key) {
 	s := l.services[id]
 	s.deleted, s.inSync = true, false
 	for _, checkID := range slices.Clone(l.members[id]) {
@@ -142,28 +143,28 @@ func (l *Local) dropService(id string) {
 func (l *Local) LoadConfigServices(now time.Duration, services []ServiceDefinition, checks []CheckDefinition) error {
 	l.now = now
 	var errs []error
-	serviceIDs, checkIDs := map[string]bool{}, map[string]bool{}
+	serviceIDs, checkIDs := map[key]bool{}, map[key]bool{}
 	prepared := make([]ServiceDefinition, 0, len(services))
 	for _, def := range services {
 		def, err := l.prepareService(def)
-		if err == nil && serviceIDs[def.ID] {
+		if err == nil && serviceIDs[keyOf(def.ID)] {
 			err = invalid("ID %q is given twice", def.ID)
 		}
 		if err != nil {
 			errs = append(errs, invalid("service %q: %v", def.Name, err))
 		}
-		serviceIDs[def.ID] = true
+		serviceIDs[keyOf(def.ID)] = true
 		prepared = append(prepared, def)
 	}
 	for i, def := range checks {
 		def, err := l.prepareCheck(def)
-		if err == nil && checkIDs[def.ID] {
+		if err == nil && checkIDs[keyOf(def.ID)] {
 			err = invalid("ID %q is given twice", def.ID)
 		}
 		if err != nil {
 			errs = append(errs, invalid("check %q: %v", def.Name, err))
 		}
-		checkIDs[def.ID] = true
+		checkIDs[keyOf(def.ID)] = true
 		checks = slices.Clone(checks)
 		checks[i] = def
 	}
@@ -175,7 +176,7 @@ func (l *Local) LoadConfigServices(now time.Duration, services []ServiceDefiniti
 	return nil
 }
 
-func (l *Local) replaceConfigured(services []ServiceDefinition, checks []CheckDefinition, serviceIDs, checkIDs map[string]bool) {
+func (l *Local) replaceConfigured(services []ServiceDefinition, checks []CheckDefinition, serviceIDs, checkIDs map[key]bool) {
 	for _, id := range sortedKeys(l.services) {
 		if s := l.service(id); s != nil && s.fromConfig && !serviceIDs[id] {
 			l.dropService(id)
@@ -187,32 +188,32 @@ func (l *Local) replaceConfigured(services []ServiceDefinition, checks []CheckDe
 		}
 	}
 	for _, def := range services {
-		if s := l.service(def.ID); s != nil && !s.fromConfig {
-			l.persistService(def.ID)
+		if s := l.service(keyOf(def.ID)); s != nil && !s.fromConfig {
+			l.persistService(keyOf(def.ID))
 		}
 		l.putService(def, true, keepSeparate)
 	}
 	l.orphans = nil
 	for _, def := range checks {
-		if def.ServiceID != "" && l.service(def.ServiceID) == nil {
+		if def.ServiceID != "" && l.service(keyOf(def.ServiceID)) == nil {
 			l.log(LevelWarn, "Check waits until its service is registered: check=%s service=%s", def.ID, def.ServiceID)
 			l.orphans = append(l.orphans, def)
 			continue
 		}
-		if c := l.check(def.ID); c != nil && !c.fromConfig {
-			l.persistCheck(def.ID)
+		if c := l.check(keyOf(def.ID)); c != nil && !c.fromConfig {
+			l.persistCheck(keyOf(def.ID))
 		}
 		l.putCheck(def, false, true)
 	}
 }
 
 // adoptOrphans adds the configured checks that waited for this service.
-func (l *Local) adoptOrphans(serviceID string) {
+func (l *Local) adoptOrphans(serviceID key) {
 	for _, def := range l.orphans {
-		if def.ServiceID == serviceID {
+		if keyOf(def.ServiceID) == serviceID {
 			l.putCheck(def, false, true)
-			l.persistCheck(def.ID)
+			l.persistCheck(keyOf(def.ID))
 		}
 	}
-	l.orphans = slices.DeleteFunc(l.orphans, func(d CheckDefinition) bool { return d.ServiceID == serviceID })
+	l.orphans = slices.DeleteFunc(l.orphans, func(d CheckDefinition) bool { return keyOf(d.ServiceID) == serviceID })
 }

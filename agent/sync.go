@@ -47,7 +47,7 @@ type flight struct {
 	node    bool
 	service *catalog.NodeService
 	checks  []catalog.HealthCheck
-	removed string // the check it removes
+	removed key // the check it removes
 }
 
 func newSyncer() syncer {
@@ -145,7 +145,7 @@ func (l *Local) send(f *flight, cmd catalog.Command, queries ...catalog.Query) {
 	id := l.sync.nextID()
 	l.sync.flights[id] = f
 	for i := range f.checks {
-		l.checks[f.checks[i].CheckID].flight = id
+		l.checks[keyOf(f.checks[i].CheckID)].flight = id
 	}
 	if f.removed != "" {
 		l.checks[f.removed].flight = id
@@ -164,7 +164,7 @@ func (l *Local) change(g group) (catalog.Command, *flight) {
 	case groupService:
 		s := l.services[g.id]
 		if s != nil && s.deleted {
-			return &catalog.Deregister{Datacenter: l.cfg.Datacenter, Node: l.cfg.Node, ServiceID: g.id}, f
+			return &catalog.Deregister{Datacenter: l.cfg.Datacenter, Node: l.cfg.Node, ServiceID: s.record.ID}, f
 		}
 		if cmd := l.removal(f, l.members[g.id]); cmd != nil {
 			return cmd, f
@@ -175,10 +175,10 @@ func (l *Local) change(g group) (catalog.Command, *flight) {
 		}
 		f.checks = l.outOfSync(g, l.members[g.id], f.service != nil)
 	case groupCheck:
-		if cmd := l.removal(f, []string{g.id}); cmd != nil {
+		if cmd := l.removal(f, []key{g.id}); cmd != nil {
 			return cmd, f
 		}
-		f.checks = l.outOfSync(g, []string{g.id}, false)
+		f.checks = l.outOfSync(g, []key{g.id}, false)
 	}
 	if g.kind != groupNode && f.service == nil && len(f.checks) == 0 {
 		return nil, nil
@@ -187,11 +187,11 @@ func (l *Local) change(g group) (catalog.Command, *flight) {
 }
 
 // removal returns the command that removes the first of the checks that is to be removed.
-func (l *Local) removal(f *flight, ids []string) catalog.Command {
+func (l *Local) removal(f *flight, ids []key) catalog.Command {
 	for _, id := range ids {
 		if c := l.checks[id]; c != nil && c.deleted && c.flight == 0 && c.group() == f.group {
 			f.removed = id
-			return &catalog.Deregister{Datacenter: l.cfg.Datacenter, Node: l.cfg.Node, CheckID: id}
+			return &catalog.Deregister{Datacenter: l.cfg.Datacenter, Node: l.cfg.Node, CheckID: c.record.CheckID}
 		}
 	}
 	return nil
@@ -199,7 +199,7 @@ func (l *Local) removal(f *flight, ids []string) catalog.Command {
 
 // outOfSync returns those of the checks that have to be registered, and if there are any
 // also those whose output is deferred, because it costs nothing more.
-func (l *Local) outOfSync(g group, ids []string, some bool) []catalog.HealthCheck {
+func (l *Local) outOfSync(g group, ids []key, some bool) []catalog.HealthCheck {
 	var changed []catalog.HealthCheck
 	for _, id := range ids {
 		if c := l.check(id); c != nil && c.flight == 0 && c.group() == g && (!c.inSync || c.deferred) {
@@ -241,11 +241,9 @@ func (l *Local) Replied(now time.Duration, id uint64, reply Reply) {
 		return
 	}
 	delete(l.sync.flights, id)
-	for _, check := range append(slices.Clone(f.checks), catalog.HealthCheck{CheckID: f.removed}) {
-		if c := l.checks[check.CheckID]; c != nil && c.flight == id {
-			c.flight = 0
-			l.enqueue(c.group()) // its group now may not be the one it was sent for
-		}
+	l.landed(f.removed, id)
+	for i := range f.checks {
+		l.landed(keyOf(f.checks[i].CheckID), id)
 	}
 	if f.read {
 		l.sync.reading = false
@@ -256,6 +254,14 @@ func (l *Local) Replied(now time.Duration, id uint64, reply Reply) {
 		l.changed(f, reply)
 	}
 	l.settle()
+}
+
+// landed notes that a check is not in flight any more.
+func (l *Local) landed(check key, id uint64) {
+	if c := l.checks[check]; c != nil && c.flight == id {
+		c.flight = 0
+		l.enqueue(c.group()) // which may not be the one that it was sent for
+	}
 }
 
 // changed takes the outcome of a change.
@@ -296,7 +302,7 @@ func (l *Local) registered(f *flight) {
 	}
 	for i := range f.checks {
 		sent := &f.checks[i]
-		if c := l.check(sent.CheckID); c != nil {
+		if c := l.check(keyOf(sent.CheckID)); c != nil {
 			l.checkIsAt(c, sent)
 			l.log(LevelDebug, "Synced check: check=%s", sent.CheckID)
 		}
@@ -318,7 +324,7 @@ func (l *Local) checkIsAt(c *check, stored *catalog.HealthCheck) {
 }
 
 // serviceRemoved notes that the catalog has neither the service nor any of its checks.
-func (l *Local) serviceRemoved(id string) {
+func (l *Local) serviceRemoved(id key) {
 	s := l.services[id]
 	for _, checkID := range slices.Clone(l.members[id]) {
 		switch c := l.checks[checkID]; {

@@ -13,7 +13,7 @@ import (
 // (/v1/agent/check/{pass,warn,fail,update}). The error is a *NotFoundError or an *InvalidError.
 func (l *Local) SetTTL(now time.Duration, id, status, output string) error {
 	l.now = now
-	c := l.check(id)
+	c := l.check(keyOf(id))
 	switch {
 	case c == nil:
 		return unknownCheck(id)
@@ -25,9 +25,9 @@ func (l *Local) SetTTL(now time.Duration, id, status, output string) error {
 	if limit := c.def.OutputMaxSize; len(output) > limit {
 		output = fmt.Sprintf("%s ... (captured %d of %d bytes)", c.def.limit(output), limit, len(output))
 	}
-	l.timers.set(timerKey{timerTTL, checkKey(id)}, now+c.def.TTL)
+	l.timers.set(timerKey{timerTTL, c.timers()}, now+c.def.TTL)
 	l.setStatus(c, status, output)
-	l.persistState(id)
+	l.persistState(c.key())
 	l.settle()
 	return nil
 }
@@ -39,16 +39,16 @@ func (l *Local) ttlExpired(c *check) {
 	}
 	l.log(LevelWarn, "Check missed TTL, is now critical: check=%s", c.record.CheckID)
 	l.setStatus(c, catalog.HealthCritical, c.def.limit(output))
-	l.persistState(c.record.CheckID)
+	l.persistState(c.key())
 }
 
 // state returns what is kept on disk of a TTL check: nothing once it has expired.
-func (l *Local) state(id string) *CheckState {
+func (l *Local) state(id key) *CheckState {
 	c := l.check(id)
 	if c == nil || c.def.Kind() != KindTTL {
 		return nil
 	}
-	at := l.timers.at(timerKey{timerTTL, checkKey(id)})
+	at := l.timers.at(timerKey{timerTTL, c.timers()})
 	if at == tick.Never {
 		return nil
 	}
@@ -56,12 +56,12 @@ func (l *Local) state(id string) *CheckState {
 }
 
 // restoreState gives a TTL check the state that it had before a restart, for the rest of its time.
-func (l *Local) restoreState(id string, s CheckState) {
+func (l *Local) restoreState(id key, s CheckState) {
 	c := l.check(id)
 	if c == nil || c.def.Kind() != KindTTL || s.Remaining <= 0 || !ValidStatus(s.Status) {
 		l.persistState(id)
 		return
 	}
-	l.timers.set(timerKey{timerTTL, checkKey(id)}, l.now+min(s.Remaining, c.def.TTL))
+	l.timers.set(timerKey{timerTTL, c.timers()}, l.now+min(s.Remaining, c.def.TTL))
 	l.setStatus(c, s.Status, s.Output)
 }

@@ -169,7 +169,7 @@ func (d ServiceDefinition) normalize(cfg Config) (ServiceDefinition, error) {
 		d.Weights = &catalog.Weights{Passing: 1, Warning: 1}
 	}
 	checks := slices.Clone(d.Checks)
-	seen := map[string]bool{}
+	seen := map[key]bool{}
 	for i := range checks {
 		c := &checks[i]
 		if c.ID == "" {
@@ -181,10 +181,10 @@ func (d ServiceDefinition) normalize(cfg Config) (ServiceDefinition, error) {
 		if c.Name == "" {
 			c.Name = fmt.Sprintf("Service '%s' check", d.Name)
 		}
-		if seen[c.ID] {
+		if seen[keyOf(c.ID)] {
 			return d, invalid("Invalid check: CheckID %q is given twice", c.ID)
 		}
-		seen[c.ID] = true
+		seen[keyOf(c.ID)] = true
 		c.ServiceID = d.ID
 		*c = c.normalize(cfg)
 	}
