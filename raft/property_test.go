@@ -22,12 +22,14 @@ type world struct {
 	lastID uint64
 	values int
 	acked  uint64 // highest index known to be committed
-	grown  int
+	lazy   bool
 }
 
 func newWorld(seed uint64, servers int, pick func(int) int) *world {
 	cfg := raft.Config{MaxAppendEntries: 3, MaxInflight: 3, CacheBytes: 200, MaxUncommittedBytes: 2000, SnapshotTimeout: 200 * time.Millisecond}
 	w := &world{c: rafttest.New(cfg, seed), pick: pick, reads: map[uint64]uint64{}}
+	w.c.Lazy = func() bool { return w.lazy && pick(3) == 0 }
+	w.lazy = seed%3 == 0
 	var ids []raft.ID
 	for i := range servers {
 		ids = append(ids, raft.ID('a'+rune(i)))
@@ -98,6 +100,8 @@ func (w *world) local(s *rafttest.Server) {
 		s.Do(func(n *raft.Node) { _ = n.TransferLeadership(w.c.Now, "") })
 	case k < 98:
 		s.Do(func(n *raft.Node) { n.LeaderConnectionLost(w.c.Now) })
+	case k < 99:
+		s.FailReads, s.FailWrites = w.pick(3) == 0, w.pick(3) == 0
 	default:
 		s.Do(func(n *raft.Node) { n.PeerUnreachable(w.c.Now, w.c.Servers[w.pick(len(w.c.Servers))].ID) })
 	}
@@ -181,7 +185,9 @@ func (w *world) checkReads() {
 // recover heals everything, and requires that the cluster works again.
 func (w *world) recover() error {
 	w.c.Heal()
+	w.lazy = false
 	for _, s := range w.c.Servers {
+		s.FailReads, s.FailWrites = false, false
 		if s.Node == nil {
 			s.Start()
 		}
@@ -241,7 +247,7 @@ func runWorld(t require.TestingT, seed uint64, servers, steps int) {
 // TestManySeeds is the same without shrinking, cheaper for each seed.
 func TestManySeeds(t *testing.T) {
 	t.Parallel()
-	seeds := 300
+	seeds := 2000
 	if testing.Short() {
 		seeds = 30
 	}

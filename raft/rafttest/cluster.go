@@ -23,6 +23,9 @@ type Cluster struct {
 	Network []raft.Message
 	// Trace, if set, is called with a line for each thing that happens.
 	Trace func(format string, args ...any)
+	// Lazy, if set, decides whether a driver leaves the Readys of an input for later, as one
+	// does that takes many inputs at once.
+	Lazy func() bool
 
 	cfg     raft.Config
 	rand    *prng.Rand

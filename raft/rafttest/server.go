@@ -19,6 +19,8 @@ type Server struct {
 	Node *raft.Node // nil: crashed
 	// HoldDisk, HoldApply and HoldReads keep Settle from completing work of the kind.
 	HoldDisk, HoldApply, HoldReads bool
+	// FailReads and FailWrites make reads of chunks and writes of received chunks fail.
+	FailReads, FailWrites bool
 	// Reads are the answers to ReadIndex so far.
 	Reads []raft.ReadState
 
@@ -91,8 +93,14 @@ func (s *Server) Do(f func(*raft.Node)) {
 	s.pump()
 }
 
-// pump takes all Readys and files their effects.
+// pump takes all Readys and files their effects, now or later.
 func (s *Server) pump() {
+	if s.c.Lazy == nil || !s.c.Lazy() {
+		s.drain()
+	}
+}
+
+func (s *Server) drain() {
 	for s.Node.HasReady() {
 		rd := s.Node.Ready()
 		if r := rd.RoleChange; r != nil {
@@ -127,7 +135,9 @@ func (s *Server) work() bool {
 	if s.Node == nil {
 		return false
 	}
-	worked := !s.HoldDisk && s.Write()
+	worked := s.Node.HasReady()
+	s.drain()
+	worked = !s.HoldDisk && s.Write() || worked
 	worked = !s.HoldApply && s.Apply(len(s.applies)) || worked
 	worked = !s.HoldReads && s.Read() || worked
 	return !s.HoldDisk && s.WriteChunk() || worked
@@ -224,6 +234,10 @@ func (s *Server) readChunk(r raft.ChunkRead) {
 	} else {
 		k, _ = strconv.Atoi(string(r.Cursor))
 	}
+	if s.FailReads {
+		s.Node.ChunkRead(s.c.Now, r, raft.SnapshotMeta{}, nil, nil, false, errors.New("snapshot is gone"))
+		return
+	}
 	s.c.trace("chunk    %s for=%s %d/%d of=%d", s.ID, r.For, k+1, snapshotChunks, meta.Index)
 	s.Node.ChunkRead(s.c.Now, r, meta, []byte(chunkName(meta.Index, k)), []byte(strconv.Itoa(k+1)), k+1 == snapshotChunks, nil)
 }
@@ -237,6 +251,11 @@ func (s *Server) WriteChunk() bool {
 		return false
 	}
 	s.chunkWrite = nil
+	if s.FailWrites {
+		s.Node.ChunkWritten(s.c.Now, *w, errors.New("disk is full"))
+		s.pump()
+		return true
+	}
 	if len(w.Cursor) == 0 {
 		s.received = nil
 	}
