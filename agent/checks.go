@@ -46,6 +46,7 @@ func (l *Local) putCheck(def CheckDefinition, bundled, fromConfig bool) {
 	var svc *catalog.NodeService
 	if s := l.service(keyOf(def.ServiceID)); s != nil {
 		svc = &s.record
+		def.ServiceID = s.record.ID
 	}
 	record := def.record(l.cfg.Node, svc)
 	id := keyOf(def.ID)

@@ -162,10 +162,10 @@ func (d *decoder) check(path string, m map[string]any) CheckDefinition {
 func (d *decoder) checkIdentity(def *CheckDefinition, name, at string, v any) bool {
 	switch name {
 	case "id", "checkid":
-		if other := def.ID; other != "" {
-			d.fail(at, "the ID of the check is already given as %q: keep one of them", other)
+		other := def.ID
+		if d.string(&def.ID, at, v); other != "" && def.ID != other {
+			d.fail(at, "it is %q, but the check's ID is also given as %q: keep one of them", def.ID, other)
 		}
-		d.string(&def.ID, at, v)
 	case "name":
 		d.string(&def.Name, at, v)
 	case "notes":

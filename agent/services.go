@@ -107,6 +107,8 @@ func (l *Local) renameInChecks(s *service) {
 		c.record.ServiceTags = s.record.Tags
 		if c.record.ServiceName != s.record.Service || c.record.ServiceID != s.record.ID {
 			c.record.ServiceName, c.record.ServiceID = s.record.Service, s.record.ID
+			c.def.ServiceID = s.record.ID
+			l.runnersDirty[id] = struct{}{}
 			l.touch(c)
 		}
 	}
