@@ -315,7 +315,7 @@ func begin(p []byte) *reader {
 
 // pack writes a value of the cold paths with the library, as one binary field.
 func pack(p []byte, v any) []byte {
-	b, err := msgpack.Marshal(v)
+	b, err := marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("wire: cannot encode %T: %v", v, err)) // only for types that are no messages
 	}

@@ -104,7 +104,7 @@ func (r *Runner) Do(ctx context.Context, req *wire.Request) *wire.Response {
 
 func (r *Runner) finish(res result) *wire.Response {
 	if res.read != nil {
-		r.answer(res.read)
+		node.ReadFrom(r.opts.Disk.Machine, res.read)
 		return res.read.Response
 	}
 	return res.resp
@@ -122,14 +122,4 @@ func (r *Runner) abandon(w *waiter) *wire.Response {
 	default:
 		return &wire.Response{Code: wire.Unknown, Err: "the caller does not wait any more"}
 	}
-}
-
-// answer completes the response of a read.
-func (r *Runner) answer(t *node.ReadTask) {
-	a, _, err := r.opts.Disk.Machine.Read(t.Query)
-	if err != nil {
-		t.Response.Code, t.Response.Err = wire.Failed, err.Error()
-		return
-	}
-	t.Response.Answer = &a
 }

@@ -1,0 +1,68 @@
+// Package transport moves bytes between nodes: datagrams for gossip, ordered streams for
+// everything else. Real sockets (transport/tcp, transport/udp) and the simulator's virtual
+// network implement it.
+package transport
+
+// Addr names an endpoint: "127.0.0.1:8300", or, for a peer that does not listen (a client
+// agent's RPC), an opaque label that it announced when it connected and to which replies can be sent as
+// long as the connection lives.
+type Addr string
+
+// Class says what an envelope carries, and so which socket, queue and limits it uses.
+type Class uint8
+
+const (
+	// Gossip is a datagram of at most MaxDatagram bytes to a LAN gossip address.
+	Gossip Class = iota + 1
+	// GossipStream is a message to a LAN gossip address over TCP: push/pull, fallback probes.
+	GossipStream
+	// Raft is a consensus message to a server address.
+	Raft
+	// RPC is a request or an answer to a server address.
+	RPC
+)
+
+// MaxDatagram is the largest datagram in bytes: it fits every sane path unfragmented.
+const MaxDatagram = 1400
+
+// MaxStream is the largest payload of a stream envelope in bytes.
+const MaxStream = 16 << 20
+
+// Envelope is a message under way.
+type Envelope struct {
+	From, To Addr
+	Class    Class
+	Payload  []byte
+}
+
+// EventType names what a transport tells of a peer.
+type EventType uint8
+
+const (
+	// Refused: the peer's machine answers, but no process listens at the address any more.
+	Refused EventType = iota + 1
+	// Unreachable: a stream envelope could not be delivered.
+	Unreachable
+)
+
+// Event tells about a peer; it may be late or wrong, and nothing safe may depend on it.
+type Event struct {
+	Type  EventType
+	Class Class
+	Peer  Addr
+}
+
+// Handler takes what arrives. Its methods must not block for long; the payload belongs to the
+// handler.
+type Handler interface {
+	Deliver(Envelope)
+	PeerEvent(Event)
+}
+
+// Transport sends envelopes. Send never blocks: it queues, and drops (with a count, and an
+// Unreachable event for streams) when the peer's queue is full. Delivery is not guaranteed, and
+// of streams of one class to one peer only the order is.
+type Transport interface {
+	Send(Envelope)
+	Close() error
+}
