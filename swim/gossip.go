@@ -34,11 +34,13 @@ func (n *Node) sendStream(to netip.AddrPort, m Message, tell *Update) {
 // load fills the rest of a packet with updates.
 func (n *Node) load(p *Packet, tell *Update) {
 	budget := n.cfg.MaxPacket - PacketOverhead - p.Message.Size()
+	skip := ""
 	if tell != nil {
 		budget -= tell.Size()
 		p.Updates = []Update{*tell}
+		skip = tell.Name
 	}
-	p.Updates = n.queue.take(p.Updates, budget, transmitLimit(n.cfg.RetransmitMult, n.NumAlive()))
+	p.Updates = n.queue.take(p.Updates, budget, transmitLimit(n.cfg.RetransmitMult, n.NumAlive()), skip)
 	if n.leaving() {
 		n.checkLeft()
 	}

@@ -36,13 +36,18 @@ func (n *Node) learn(u *Update, spread bool) {
 		return
 	}
 	n.checkConflict(m.claim, u)
-	switch {
-	case precedes(u, m.claim):
+	if precedes(u, m.claim) {
 		c := *u
 		n.accept(m, &c, spread)
-	case u.State == StateSuspect && m.claim.State == StateSuspect && u.Incarnation == m.claim.Incarnation && u.ID == m.claim.ID:
+		return
+	}
+	if u.ID != m.claim.ID {
+		return
+	}
+	if u.State == StateSuspect && m.claim.State == StateSuspect && u.Incarnation == m.claim.Incarnation {
 		n.confirm(m, u)
-	case tellsTags(u) && u.ID == m.claim.ID && u.Incarnation > m.told:
+	}
+	if tellsTags(u) && u.Incarnation > m.told {
 		n.learnTags(m, u)
 	}
 }
@@ -100,10 +105,13 @@ func (n *Node) makeRoom() bool {
 // accept replaces what is believed of a member by claim c, which precedes it and is the node's own.
 func (n *Node) accept(m *member, c *Update, spread bool) {
 	old := m.claim
-	if tellsTags(c) {
+	switch {
+	case tellsTags(c):
 		m.told = c.Incarnation
-	} else {
+	case c.ID == old.ID:
 		c.Tags = old.Tags
+	default:
+		m.told = 0 // the tags known are another node's
 	}
 	if old.State == StateDead {
 		n.failed--
@@ -287,6 +295,12 @@ func (n *Node) conflict(a, b *Update) {
 		clear(n.conflicts)
 	}
 	n.conflicts[a.Name] = n.now
+	// Each of the two may only ever hear what it says itself.
+	for _, c := range []struct{ of, to *Update }{{a, b}, {b, a}} {
+		if c.to != n.self.claim {
+			n.emit(Packet{Addr: c.to.Addr, Message: Message{Type: MsgGossip, From: n.cfg.Name}, Updates: []Update{*c.of}})
+		}
+	}
 	n.notice(Error, a.Name, "two nodes are named %s: %s at %v and %s at %v; rename one of them", a.Name, a.ID, a.Addr, b.ID, b.Addr)
 }
 

@@ -53,13 +53,13 @@ func (q *queue) clear() {
 	clear(q.rounds)
 }
 
-// take appends to dst the least sent updates that fit into budget bytes. One that was then sent limit
-// times is forgotten.
-func (q *queue) take(dst []Update, budget, limit int) []Update {
+// take appends to dst the least sent updates that fit into budget bytes, but none about the member
+// named skip. One that was then sent limit times is forgotten.
+func (q *queue) take(dst []Update, budget, limit int, skip string) []Update {
 	if len(q.byName) == 0 {
 		return dst
 	}
-	q.picked = q.pick(q.picked[:0], budget)
+	q.picked = q.pick(q.picked[:0], budget, skip)
 	for _, e := range q.picked {
 		dst = append(dst, *e.update)
 		q.unlink(e)
@@ -74,11 +74,11 @@ func (q *queue) take(dst []Update, budget, limit int) []Update {
 	return dst
 }
 
-func (q *queue) pick(picked []*entry, budget int) []*entry {
+func (q *queue) pick(picked []*entry, budget int, skip string) []*entry {
 	skipped := 0
 	for i := range q.rounds {
 		for e := q.rounds[i].head; e != nil; e = e.next {
-			if e.size > budget {
+			if e.size > budget || e.update.Name == skip {
 				if skipped++; skipped > maxSkips {
 					return picked
 				}
