@@ -51,13 +51,17 @@ func (l *Local) putCheck(def CheckDefinition, bundled, fromConfig bool) {
 	record := def.record(l.cfg.Node, svc)
 	id := keyOf(def.ID)
 	c := l.checks[id]
+	var was group
+	if c != nil {
+		was = c.group()
+	}
 	switch {
 	case c == nil:
 		c = &check{}
 		l.checks[id] = c
 	case c.deleted:
 		l.leaveService(c)
-		*c = check{flight: c.flight}
+		*c = check{flight: c.flight, moved: c.moved}
 	default: // a check that is registered again must not flap
 		record.Status, record.Output = c.record.Status, c.record.Output
 		c.inSync = c.inSync && sameCheck(&c.record, &record)
@@ -74,6 +78,7 @@ func (l *Local) putCheck(def CheckDefinition, bundled, fromConfig bool) {
 	}
 	c.record, c.def, c.bundled, c.fromConfig, c.deleted = record, def, bundled, fromConfig, false
 	c.successes, c.failures = 0, 0
+	c.moved = c.moved || was != group{} && was != c.group()
 	l.joinService(c)
 	l.startCheck(c)
 	l.enqueue(c.group())

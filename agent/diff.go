@@ -73,6 +73,7 @@ func (l *Local) compareChecks(list []*catalog.HealthCheck) {
 	}
 	for _, id := range sortedKeys(l.checks) {
 		c, there := l.checks[id], stored[id]
+		c.moved = there != nil && keyOf(c.record.ServiceID) != keyOf(there.ServiceID)
 		switch {
 		case c.deleted && there == nil:
 			l.purgeCheck(c)

@@ -65,6 +65,7 @@ type check struct {
 	deleted    bool
 	inSync     bool
 	deferred   bool   // in sync but for its output
+	moved      bool   // the catalog may have it as a check of another service
 	flight     uint64 // the Op that carries it, or 0
 
 	successes, failures int // results in a row

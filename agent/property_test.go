@@ -94,18 +94,20 @@ func TestConverges(t *testing.T) {
 		w.oracle.other = map[string]*catalog.HealthCheck{"x": {CheckID: "x", Status: "passing"}, "y": {CheckID: "y", ServiceID: "far", Status: "warning"}}
 		w.local.Tick(0)
 		w.drain()
-		pauses := 0
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			step(t, w, &pauses)
+		p := play{w: w, loss: rapid.Bool().Draw(t, "loss"), drift: rapid.Bool().Draw(t, "drift")}
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			p.step(t)
 			w.drain()
 		}
-		for ; pauses > 0; pauses-- {
+		for ; p.pauses > 0; p.pauses-- {
 			w.local.Resume(w.now)
 		}
 		w.serve()
-		w.advance(cfg.RetryIntervalMax)
-		w.local.ServerUp(w.now)
-		w.advance(serverUpStagger)
+		if p.loss || p.drift {
+			w.advance(cfg.RetryIntervalMax)
+			w.local.ServerUp(w.now)
+			w.advance(serverUpStagger)
+		}
 		w.requireInSync()
 		requireRunners(t, w)
 		requireRestorable(t, w)
@@ -117,8 +119,15 @@ func TestConverges(t *testing.T) {
 	})
 }
 
-func step(t *rapid.T, w *world, pauses *int) {
-	l, now := w.local, w.now
+// play is a run of random steps. Without loss and drift changes alone must do, without a full sync.
+type play struct {
+	w           *world
+	loss, drift bool
+	pauses      int
+}
+
+func (p *play) step(t *rapid.T) {
+	w, l, now := p.w, p.w.local, p.w.now
 	switch rapid.IntRange(0, 14).Draw(t, "step") {
 	case 0, 1:
 		def := drawServiceDefinition(t)
@@ -140,20 +149,26 @@ func step(t *rapid.T, w *world, pauses *int) {
 	case 7:
 		_ = l.Maintenance(now, rapid.SampledFrom([]string{"", "web"}).Draw(t, "maintenance"), rapid.Bool().Draw(t, "on"), "")
 	case 8:
-		drift(t, w.oracle)
+		if p.drift {
+			drift(t, w.oracle)
+		}
 	case 9:
 		w.now += time.Duration(rapid.Int64Range(0, int64(3*time.Minute)).Draw(t, "pass"))
 		l.Tick(w.now)
 	case 10, 11, 12:
 		if len(w.ops) > 0 {
-			w.reply(rapid.IntRange(0, len(w.ops)-1).Draw(t, "op"), rapid.IntRange(delivered, ackLost).Draw(t, "outcome"))
+			outcome := delivered
+			if p.loss {
+				outcome = rapid.IntRange(delivered, ackLost).Draw(t, "outcome")
+			}
+			w.reply(rapid.IntRange(0, len(w.ops)-1).Draw(t, "op"), outcome)
 		}
 	case 13:
-		if *pauses > 0 {
-			*pauses--
+		if p.pauses > 0 {
+			p.pauses--
 			l.Resume(now)
 		} else {
-			*pauses++
+			p.pauses++
 			l.Pause()
 		}
 	case 14:

@@ -311,6 +311,7 @@ func (l *Local) registered(f *flight) {
 
 // checkIsAt notes what the catalog has of a check.
 func (l *Local) checkIsAt(c *check, stored *catalog.HealthCheck) {
+	c.moved = keyOf(c.record.ServiceID) != keyOf(stored.ServiceID)
 	switch {
 	case sameCheck(&c.record, stored):
 		l.settleOutput(c)
@@ -323,14 +324,15 @@ func (l *Local) checkIsAt(c *check, stored *catalog.HealthCheck) {
 	}
 }
 
-// serviceRemoved notes that the catalog has neither the service nor any of its checks.
+// serviceRemoved notes that the catalog has neither the service nor any of its checks. One
+// that moved here may still be there under another service, and is then removed by itself.
 func (l *Local) serviceRemoved(id key) {
 	s := l.services[id]
 	for _, checkID := range slices.Clone(l.members[id]) {
 		switch c := l.checks[checkID]; {
 		case !c.deleted:
 			l.touch(c)
-		case c.flight == 0:
+		case c.flight == 0 && !c.moved:
 			l.purgeCheck(c)
 		}
 	}
