@@ -107,9 +107,11 @@ func (n *Node) gotEntries(f *follower, entries []Entry) {
 func (n *Node) unstick(f *follower) {
 	switch f.State() {
 	case progress.Replicate:
-		// Entries it has not received were lost; if it has them, its disk is slow, or its
-		// answer was lost, which the heartbeats find out.
-		if f.Inflight() > 0 && f.Received < f.Next-1 && n.now-f.lastNews > 2*n.cfg.HeartbeatInterval {
+		// Entries it has not received were lost. If it seems to have them, its disk is slow, or
+		// its answer was lost, or it has others in their place: a heartbeat finds out, unless
+		// the leader no longer knows the term to ask about.
+		_, askable := n.prevTerm(f, f.Next-1)
+		if f.Inflight() > 0 && (f.Received < f.Next-1 || !askable) && n.now-f.lastNews > 2*n.cfg.HeartbeatInterval {
 			f.BecomeProbe()
 		}
 	case progress.Snapshot:
