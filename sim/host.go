@@ -42,6 +42,7 @@ type Host struct {
 	node   *node.Node
 	disk   *disk
 	role   roleView
+	ends   map[string]func() // of the spans under way
 
 	wake    time.Duration // of the tick that is scheduled
 	held    []func()      // inputs that came while paused
@@ -60,7 +61,7 @@ func newHost(w *World, index int, server bool) *Host {
 	if server {
 		kind = "server"
 	}
-	h := &Host{w: w, index: index, server: server, name: fmt.Sprintf("%s-%d", kind, index)}
+	h := &Host{w: w, index: index, server: server, ends: map[string]func(){}, name: fmt.Sprintf("%s-%d", kind, index)}
 	h.rng = w.rng.Fork(h.name)
 	h.id = fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(h.rng.Uint64()), index)
 	ip := netip.AddrFrom4([4]byte{10, 0, byte(index >> 8), byte(index)})
@@ -99,6 +100,7 @@ func (h *Host) config() node.Config {
 // boot starts the node from what is on the disk.
 func (h *Host) boot() {
 	h.epoch++
+	h.endSpan("down")
 	h.state, h.booted, h.wake = hostUp, h.w.now, never
 	h.waiting = map[uint64]func(*wire.Response){}
 	h.role = roleView{}
@@ -149,6 +151,9 @@ func (h *Host) crash() {
 		return
 	}
 	h.w.logf("%s crashes", h.name)
+	h.endSpan("leader")
+	h.endSpan("paused")
+	h.beginSpan("down", "crashed")
 	h.state, h.node, h.held = hostDown, nil, nil
 	h.epoch++
 	h.disk.crash()
@@ -265,6 +270,15 @@ func (h *Host) Log(level node.Level, component, message string, args ...any) {
 	}
 }
 
+func (h *Host) beginSpan(kind, text string) { h.ends[kind] = h.w.span(h.name, kind, text) }
+
+func (h *Host) endSpan(kind string) {
+	if end := h.ends[kind]; end != nil {
+		end()
+		delete(h.ends, kind)
+	}
+}
+
 func (h *Host) observe() {
 	if !h.server {
 		return
@@ -272,7 +286,9 @@ func (h *Host) observe() {
 	st, _ := h.node.RaftStatus()
 	if now := (roleView{st.Role, st.Term}); now != h.role {
 		h.role = now
+		h.endSpan("leader")
 		if st.Role == raft.Leader {
+			h.beginSpan("leader", fmt.Sprintf("leads in term %d", st.Term))
 			h.w.stats.Elections++
 			h.w.checks.elected(h, st)
 		}

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"concord/internal/prng"
+	lin "concord/linearizability"
 	"concord/raft"
 	"concord/wire"
 )
@@ -95,6 +97,7 @@ func (n *nemesis) partition(r *prng.Rand) {
 		}
 	}
 	n.w.logf("partition %v", side)
+	end := n.w.span("network", "partition", fmt.Sprint("partition ", side))
 	var undo []func()
 	for _, a := range n.w.hosts {
 		for _, b := range n.w.hosts {
@@ -107,6 +110,7 @@ func (n *nemesis) partition(r *prng.Rand) {
 		for _, f := range undo {
 			f()
 		}
+		end()
 		n.w.logf("partition heals")
 	})
 }
@@ -117,7 +121,9 @@ func (n *nemesis) oneWay(r *prng.Rand) {
 		return
 	}
 	n.w.logf("one-way partition %s -> %s", a.name, b.name)
-	n.lasts(r, 300*time.Millisecond, 4*time.Second, n.w.net.cut(link{a.index, b.index}))
+	end := n.w.span("network", "partition", "one-way "+a.name+" to "+b.name)
+	undo := n.w.net.cut(link{a.index, b.index})
+	n.lasts(r, 300*time.Millisecond, 4*time.Second, func() { undo(); end() })
 }
 
 func (n *nemesis) crash(r *prng.Rand) {
@@ -145,6 +151,7 @@ func (n *nemesis) pause(r *prng.Rand) {
 	}
 	n.w.logf("%s is paused", h.name)
 	h.state = hostPaused
+	h.beginSpan("paused", "paused")
 	epoch := h.epoch
 	n.lasts(r, 50*time.Millisecond, 3*time.Second, func() {
 		if h.epoch == epoch && h.state == hostPaused {
@@ -155,6 +162,7 @@ func (n *nemesis) pause(r *prng.Rand) {
 
 func (h *Host) resume() {
 	h.w.logf("%s goes on", h.name)
+	h.endSpan("paused")
 	h.state = hostUp
 	held := h.held
 	h.held = nil
@@ -172,6 +180,7 @@ func (n *nemesis) stall(r *prng.Rand) {
 	h := n.anyServer(r)
 	h.disk.stalled = n.w.now + r.Duration(100*time.Millisecond, 2*time.Second)
 	n.w.logf("the disk of %s stalls until %v", h.name, h.disk.stalled)
+	n.w.spans = append(n.w.spans, lin.Span{Lane: h.name + " disk", Kind: "stall", Text: "stalled", Start: n.w.now, End: h.disk.stalled})
 }
 
 func (n *nemesis) transfer(r *prng.Rand) {

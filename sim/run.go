@@ -18,6 +18,7 @@ type Report struct {
 	Hash    string // of the trace
 	Stats   Stats
 	History *lin.History
+	Spans   []lin.Span
 	Err     error // nil: every property held
 }
 
@@ -44,7 +45,12 @@ func Run(o Options, log func(format string, args ...any)) Report {
 		w.checkHistory()
 	}
 	w.stats.Simulated = w.now
-	return Report{Options: o, Hash: fmt.Sprintf("%x", w.trace.Sum(nil)), Stats: w.stats, History: w.history, Err: w.failure}
+	for i := range w.spans {
+		if w.spans[i].End < 0 {
+			w.spans[i].End = w.now
+		}
+	}
+	return Report{Spans: w.spans, Options: o, Hash: fmt.Sprintf("%x", w.trace.Sum(nil)), Stats: w.stats, History: w.history, Err: w.failure}
 }
 
 func newWorld(o Options, log func(string, ...any)) *World {

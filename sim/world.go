@@ -33,6 +33,7 @@ type World struct {
 	clients []*client
 	failure error
 	history *lin.History
+	spans   []lin.Span
 	stats   Stats
 }
 
@@ -125,6 +126,17 @@ func (w *World) fail(name, format string, args ...any) {
 func (w *World) logf(format string, args ...any) {
 	if w.log != nil {
 		w.log("%12s  "+format, append([]any{w.now.Truncate(time.Microsecond)}, args...)...)
+	}
+}
+
+// span begins something that lasts and returns what ends it, for the report.
+func (w *World) span(lane, kind, text string) (end func()) {
+	i := len(w.spans)
+	w.spans = append(w.spans, lin.Span{Lane: lane, Kind: kind, Text: text, Start: w.now, End: -1})
+	return func() {
+		if w.spans[i].End < 0 {
+			w.spans[i].End = w.now
+		}
 	}
 }
 

@@ -1,0 +1,240 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+
+	dnsapi "concord/api/dns"
+	"concord/internal/prng"
+	"concord/node"
+	"concord/node/runner"
+	"concord/transport"
+	"concord/transport/tcp"
+	"concord/transport/udp"
+)
+
+// Process is a running agent.
+type Process struct {
+	cfg    Config
+	log    hclog.Logger
+	id     string
+	data   *dataDir // nil with -dev
+	files  *runner.Files
+	disk   *runner.Disk
+	runner *runner.Runner
+	host   *host
+
+	gossip *udp.Transport
+	stream *tcp.Transport
+	server *tcp.Transport
+	dns    []*dnsapi.Server
+	http   *httpDoor
+
+	ctx     context.Context // ends with the process
+	cancel  context.CancelFunc
+	left    chan struct{} // closed when the node has left on somebody's wish
+	leaving bool
+	closers []func() error // in the order of opening
+}
+
+// Start starts an agent. On an error everything that was opened is closed again.
+func Start(cfg Config) (*Process, error) {
+	p := &Process{cfg: cfg, log: cfg.Log, left: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	for _, step := range []func() error{p.openFiles, p.openDisk, p.openSockets, p.openNode, p.openDoors} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+	}
+	if err := writePid(cfg.PidFile); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	p.joinAtStart()
+	return p, nil
+}
+
+func (p *Process) onClose(f func() error) { p.closers = append(p.closers, f) }
+
+func (p *Process) openFiles() error {
+	if p.cfg.DataDir == "" {
+		p.id = p.cfg.NodeID
+		if p.id == "" {
+			p.id = uuid.NewString()
+		}
+		return nil
+	}
+	var err error
+	if p.data, err = openDataDir(p.cfg.DataDir); err != nil {
+		return err
+	}
+	p.onClose(p.data.close)
+	if p.id, err = p.data.nodeID(p.cfg.NodeID); err != nil {
+		return err
+	}
+	p.files, err = runner.OpenFiles(filepath.Join(p.cfg.DataDir, "serf"))
+	return err
+}
+
+func (p *Process) openDisk() error {
+	if !p.cfg.Node.Server {
+		return nil
+	}
+	var err error
+	if p.cfg.DataDir == "" {
+		p.disk, err = runner.OpenMemory(p.id)
+	} else {
+		p.disk, err = runner.OpenDisk(filepath.Join(p.cfg.DataDir, "server"), p.id, p.diskFailed)
+	}
+	if err != nil {
+		return fmt.Errorf("open the data directory: %w", err)
+	}
+	return nil
+}
+
+// diskFailed ends the process: a server whose disk does not keep its word must not go on.
+func (p *Process) diskFailed(err error) {
+	p.log.Error("agent: the disk failed, stopping", "error", err)
+	p.cancel()
+}
+
+func (p *Process) openSockets() error {
+	listen := func(port int) string { return netip.AddrPortFrom(p.cfg.Bind, uint16(port)).String() }
+	var err error
+	if p.gossip, err = udp.New(listen(p.cfg.SerfPort), p.log); err != nil {
+		return portError("serf_lan", p.cfg.SerfPort, err)
+	}
+	p.onClose(p.gossip.Close)
+	advertise := func(port int) transport.Addr {
+		return transport.Addr(netip.AddrPortFrom(p.cfg.Advertise, uint16(port)).String())
+	}
+	if p.stream, err = tcp.New(tcp.Config{Listen: listen(p.cfg.SerfPort), Advertise: advertise(p.cfg.SerfPort), Log: p.log}); err != nil {
+		return portError("serf_lan", p.cfg.SerfPort, err)
+	}
+	p.onClose(p.stream.Close)
+	rpc := tcp.Config{Advertise: transport.Addr("node:" + p.id), Log: p.log}
+	if p.cfg.Node.Server {
+		rpc.Listen, rpc.Advertise = listen(p.cfg.ServerPort), advertise(p.cfg.ServerPort)
+	}
+	if p.server, err = tcp.New(rpc); err != nil {
+		return portError("server", p.cfg.ServerPort, err)
+	}
+	p.onClose(p.server.Close)
+	p.cfg.Node.RPCAddr = rpc.Advertise
+	return nil
+}
+
+func portError(name string, port int, err error) error {
+	return fmt.Errorf("cannot listen on the %s port %d: %w: choose another with ports.%s", name, port, err, name)
+}
+
+func (p *Process) openNode() error {
+	cfg := p.cfg.Node
+	cfg.ID, cfg.Address = p.id, p.cfg.Advertise.String()
+	cfg.Gossip.Addr = netip.AddrPortFrom(p.cfg.Advertise, uint16(p.cfg.SerfPort))
+	cfg.Gossip.MaxPacket = transport.MaxDatagram - udp.Overhead
+	if p.files != nil {
+		text, err := p.files.Read(node.SavedIncarnation)
+		if err != nil {
+			return fmt.Errorf("gossip incarnation: %w", err)
+		}
+		// A damaged number counts as none: the others' memory of this node then brings it up to date.
+		cfg.Gossip.Incarnation, _ = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	}
+	p.host = newHost(p)
+	restore, err := p.host.restore()
+	if err != nil {
+		return err
+	}
+	seed := prng.New(uint64(time.Now().UnixNano())).Fork(p.id).Uint64()
+	p.runner, err = runner.New(cfg, runner.Options{Disk: p.disk, Files: p.files, Host: p.host, Log: p.log, Seed: seed, Restore: restore})
+	if err != nil {
+		return err
+	}
+	p.runner.Attach(p.gossip, p.stream, p.server)
+	p.runner.Start()
+	p.onClose(p.host.close)
+	p.onClose(p.stopRunner)
+	p.gossip.Start(p.runner)
+	p.stream.Start(p.runner)
+	p.server.Start(p.runner)
+	go p.watchRunner()
+	return p.reload(p.cfg.Services, p.cfg.Checks)
+}
+
+// stopRunner closes the transports first, so that nothing waits for a loop that has ended.
+func (p *Process) stopRunner() error {
+	return errors.Join(p.gossip.Close(), p.stream.Close(), p.server.Close(), p.runner.Stop())
+}
+
+func (p *Process) watchRunner() {
+	<-p.runner.Stopped()
+	p.cancel()
+}
+
+func (p *Process) openDoors() error {
+	for _, addr := range p.cfg.DNS {
+		d := dnsapi.New(p.cfg.DNSConfig, p, p.log)
+		if err := d.Listen(addr); err != nil {
+			return fmt.Errorf("cannot listen for DNS on %s: %w: choose another port with -dns-port, or -1 for none", addr, err)
+		}
+		p.dns = append(p.dns, d)
+		p.onClose(func() error { return d.Close(p.closing()) })
+		p.log.Info("agent: Started DNS server", "address", addr, "network", "tcp+udp")
+	}
+	door, err := openHTTP(p)
+	if err != nil {
+		return err
+	}
+	p.http = door
+	p.onClose(door.close)
+	return nil
+}
+
+// closing is a context that bounds an orderly end.
+func (p *Process) closing() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	context.AfterFunc(ctx, cancel)
+	return ctx
+}
+
+// Done is closed when the agent cannot go on, or has left.
+func (p *Process) Done() <-chan struct{} { return p.ctx.Done() }
+
+// Err is why the agent could not go on, nil if it left or was closed.
+func (p *Process) Err() error {
+	if p.runner == nil {
+		return nil
+	}
+	return p.runner.Err()
+}
+
+// Close ends the agent without leaving the cluster.
+func (p *Process) Close() error {
+	p.cancel()
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		errs = append(errs, p.closers[i]())
+	}
+	p.closers = nil
+	if p.disk != nil && p.runner == nil {
+		errs = append(errs, p.disk.Close())
+	}
+	if p.cfg.PidFile != "" {
+		os.Remove(p.cfg.PidFile)
+	}
+	return errors.Join(errs...)
+}
+
+// HTTPAddr is where the HTTP API listens first, nil if it does not.
+func (p *Process) HTTPAddr() net.Addr { return p.http.addr() }
