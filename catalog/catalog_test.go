@@ -338,7 +338,8 @@ func TestKVIndexesOfTheDeleted(t *testing.T) {
 	require.Empty(t, s.do(&KVWrite{Op: KVDeleteTree, Key: "a/b"}), "nothing is there any more")
 	s.do(&KVWrite{Op: KVSet, Key: "a/b/c"}) // 17
 	require.Equal(t, uint64(17), index(&KVGetQuery{"a/b/c"}))
-	s.do(&KVWrite{Op: KVDeleteTree}) // 18
+	s.do(&KVWrite{Op: KVDeleteTree}) // 18: above the tree a/b, which was deleted before
+	require.Equal(t, uint64(18), index(&KVGetQuery{"a/b/x"}))
 	require.Equal(t, uint64(18), index(&KVGetQuery{"anything"}))
 }
 

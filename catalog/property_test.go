@@ -82,7 +82,7 @@ func drawCommand(t *rapid.T, index uint64) Command {
 			CAS:    rapid.Bool().Draw(t, "isCAS"),
 		}
 	case 7, 8, 9:
-		return drawKV(t, index, pick(t, []KVOp{KVSet, KVDelete}, "op"))
+		return drawKV(t, index, pick(t, []KVOp{KVSet, KVSet, KVDelete, KVDeleteTree}, "op"))
 	default:
 		return drawKV(t, index, KVOp(rapid.IntRange(int(KVSet), int(KVUnlock)).Draw(t, "op")))
 	}

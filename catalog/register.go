@@ -73,7 +73,7 @@ func (a *applier) missingService(node string, registered *NodeService, check *He
 	if check.ServiceID == "" || registered != nil && fold(registered.ID) == fold(check.ServiceID) {
 		return ""
 	}
-	if s, _ := a.service(node, fold(check.ServiceID)); s != nil {
+	if _, ok := a.get(key(tableNodeServices, node, fold(check.ServiceID))); ok {
 		return ""
 	}
 	return fmt.Sprintf("failed inserting check: Missing service registration on node %q", check.Node)
