@@ -56,8 +56,12 @@ func (n *Node) learn(u *Update, spread bool) {
 // suspicion of a member that is alive here: after a partition both sides hold the other for failed,
 // and the member must have the time to refute. The same holds for a departure that another forced.
 func (n *Node) learnFromState(u *Update, spread bool) {
-	if m := n.table.byName[u.Name]; m != nil && !m.isGone() &&
-		(u.State == StateDead || u.State == StateLeft && u.From != u.Name) {
+	m := n.table.byName[u.Name]
+	if m != nil && m.told == u.Incarnation && u.State == StateAlive && m.claim.State == StateAlive &&
+		u.Incarnation == m.claim.Incarnation && u.ID == m.claim.ID && u.Addr == m.claim.Addr {
+		return // nearly all of a full state is known already
+	}
+	if m != nil && !m.isGone() && (u.State == StateDead || u.State == StateLeft && u.From != u.Name) {
 		c := *u
 		c.State, c.From, c.Tags, c.Age, c.Prune = StateSuspect, n.cfg.Name, nil, 0, false
 		n.learn(&c, spread)
