@@ -47,7 +47,8 @@ func (l *Local) refreshAliases() {
 func (l *Local) followLocal(c *check) (status, output string) {
 	var followed []*catalog.HealthCheck
 	for _, id := range l.members[keyOf(c.def.AliasService)] {
-		if other := l.check(id); other != nil {
+		// Two aliases of one service, both checks of it, would hold each other critical.
+		if other := l.check(id); other != nil && !c.sameAlias(other) {
 			followed = append(followed, &other.record)
 		}
 	}
@@ -58,6 +59,12 @@ func (l *Local) followLocal(c *check) (status, output string) {
 		}
 	}
 	return follow(&c.def, l.cfg.Node, followed, l.service(keyOf(c.def.AliasService)) != nil)
+}
+
+// sameAlias tells whether both are aliases of one thing.
+func (c *check) sameAlias(other *check) bool {
+	return other.def.Kind() == KindAlias &&
+		other.def.AliasNode == c.def.AliasNode && keyOf(other.def.AliasService) == keyOf(c.def.AliasService)
 }
 
 // follow tells the state that follows from the checks of an alias's node and service.
