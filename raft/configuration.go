@@ -143,6 +143,18 @@ type configs []configAt
 
 func (c configs) current() *configAt { return &c[len(c)-1] }
 
+// hasVoter tells whether id is, or was until a change that may still be undone, a voter. A server
+// that is not in its latest configuration still campaigns until that is committed: the
+// others may need the log that only it has (thesis section 4.2.2).
+func (c configs) hasVoter(id ID) bool {
+	for i := range c {
+		if c[i].config.HasVoter(id) {
+			return true
+		}
+	}
+	return false
+}
+
 // add takes note of the configurations among entries just appended, and tells
 // whether there were any.
 func (c *configs) add(entries []Entry) bool {

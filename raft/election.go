@@ -101,7 +101,7 @@ func (n *Node) LeaderConnectionLost(now time.Duration) {
 }
 
 func (n *Node) electionTimeout() {
-	if !n.config().HasVoter(n.cfg.ID) {
+	if !n.configs.hasVoter(n.cfg.ID) {
 		n.becomeFollower(n.hs.Term, "") // only voters campaign (thesis section 4.2.1)
 		n.timers.Clear(timerElection)
 		return

@@ -31,7 +31,7 @@ var dispatch = [Leader + 1][MsgReadIndexReply + 1]handler{
 	Candidate: {
 		MsgPreVote: (*Node).onPreVote, MsgPreVoteReply: late, // won with fewer
 		MsgVote: (*Node).onVote, MsgVoteReply: (*Node).onVoteReply,
-		MsgAppend: (*Node).onAppend, MsgAppendReply: impossibleNeverLed,
+		MsgAppend: (*Node).onAppend, MsgAppendReply: late, // refuses an append of an older term
 		MsgSnapshot: (*Node).onSnapshot, MsgSnapshotReply: impossibleNeverLed,
 		MsgTimeoutNow: impossibleChosenUnheard,
 		MsgReadIndex:  (*Node).refuseReadIndex, MsgReadIndexReply: late,
@@ -54,7 +54,7 @@ func late(*Node, *Message) {}
 // impossibleSecondLeader: there is at most one leader in a term (Election Safety).
 func impossibleSecondLeader(n *Node, _ *Message) { n.garbage++ }
 
-// impossibleNeverLed: a candidate has not yet led in its term, so nobody can answer.
+// impossibleNeverLed: a candidate has not yet led in its term, so nobody got a snapshot from it.
 func impossibleNeverLed(n *Node, _ *Message) { n.garbage++ }
 
 // impossibleChosenUnheard: a leader hands over only to a server whose log it knows to
@@ -100,7 +100,7 @@ func (n *Node) refuseOldTerm(m *Message) {
 	case MsgVote:
 		n.reply(Message{Type: MsgVoteReply, To: m.From, Reject: true})
 	case MsgAppend, MsgSnapshot:
-		n.reply(Message{Type: MsgAppendReply, To: m.From, Reject: true, PrevIndex: m.PrevIndex})
+		n.reply(Message{Type: MsgAppendReply, To: m.From, Reject: true})
 	}
 }
 
