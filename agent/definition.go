@@ -1,3 +1,6 @@
+// Package agent is a node's local truth: its services and health checks as they were registered with it,
+// and the anti-entropy that keeps the catalog in step with them. It is pure: I/O is the business of
+// agent/checks, agent/definitions and the driver.
 package agent
 
 import (
