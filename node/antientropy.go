@@ -15,6 +15,9 @@ func (n *Node) drainAgent() bool {
 	if len(out.Persist)+len(out.Start)+len(out.Stop) > 0 {
 		n.env.Agent(AgentTask{Persist: out.Persist, Start: out.Start, Stop: out.Stop})
 	}
+	for _, l := range out.Logs {
+		n.log(agentLevels[l.Level], "agent", l.Message)
+	}
 	for _, op := range out.Requests {
 		if op.Command != nil {
 			n.syncCommand(op)
@@ -25,11 +28,18 @@ func (n *Node) drainAgent() bool {
 	return len(out.Requests) > 0
 }
 
+var agentLevels = map[agent.Level]Level{agent.LevelDebug: Debug, agent.LevelInfo: Info, agent.LevelWarn: Warn, agent.LevelError: Error}
+
 func (n *Node) syncCommand(op agent.Op) {
 	n.ask(&wire.Request{Command: wire.AppendCommand(nil, op.Command)}, func(resp *wire.Response) {
-		r := agent.Reply{Err: ResponseError(resp)}
-		if r.Err == nil {
+		var r agent.Reply
+		switch resp.Code {
+		case wire.OK:
 			r.Result = *resp.Result
+		case wire.Refused: // the command is at fault, not the way to the servers
+			r.Result.Err = resp.Err
+		default:
+			r.Err = ResponseError(resp)
 		}
 		n.local.Replied(n.now, op.ID, r)
 	})

@@ -80,6 +80,8 @@ func (c Config) WithDefaults() Config {
 	c.Gossip.Name, c.Gossip.ID = c.Name, c.ID
 	c.Gossip.Tags = c.tags()
 	c.Raft.ID = raft.ID(c.ID)
+	c.Raft = c.Raft.WithDefaults()
+	c.Agent.Server = c.Server
 	c.Agent.Node, c.Agent.NodeID, c.Agent.Address = c.Name, c.ID, c.Address
 	c.Agent.Datacenter, c.Agent.Meta = c.Datacenter, c.Meta
 	if c.Agent.TaggedAddresses == nil {

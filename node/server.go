@@ -298,7 +298,7 @@ func (s *server) nameOf(id raft.ID) string {
 
 func (s *server) gainedLeadership() {
 	s.reconcile.begin(s.n.now)
-	s.autopilot.begin(s.n.now)
+	s.autopilot.begin(s.n.now, s.n.cfg.Autopilot)
 }
 
 // lostLeadership answers what can no longer be answered with certainty. A proposal may still be
