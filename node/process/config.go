@@ -44,9 +44,6 @@ type Config struct {
 	// Rejoin joins the members known before the last end, even after having left.
 	Rejoin bool
 
-	// LeaveOnTerminate and SkipLeaveOnInterrupt say which signals leave the cluster.
-	LeaveOnTerminate, SkipLeaveOnInterrupt bool
-
 	Services []agent.ServiceDefinition
 	Checks   []agent.CheckDefinition
 

@@ -22,10 +22,14 @@ func newHost(p *Process) *host {
 	return &host{p: p, checks: checks.New(checks.Config{})}
 }
 
-// restore reads the definitions kept before and returns what gives them to the local agent.
-func (h *host) restore() (func(time.Duration, *agent.Local), error) {
+// restore reads the definitions kept before and returns what gives them, and those of the configuration, to the
+// local agent.
+func (h *host) restore() (func(time.Duration, *agent.Local) error, error) {
+	configured := func(now time.Duration, a *agent.Local) error {
+		return a.LoadConfigServices(now, h.p.cfg.Services, h.p.cfg.Checks)
+	}
 	if h.p.data == nil {
-		return nil, nil
+		return configured, nil
 	}
 	var err error
 	if h.store, err = definitions.Open(h.p.data.path); err != nil {
@@ -38,7 +42,11 @@ func (h *host) restore() (func(time.Duration, *agent.Local), error) {
 	for _, problem := range problems {
 		h.p.log.Error("agent: a definition was set aside", "error", problem)
 	}
-	return func(now time.Duration, a *agent.Local) { a.Restore(now, kept) }, nil
+	return func(now time.Duration, a *agent.Local) error {
+		err := configured(now, a)
+		a.Restore(now, kept)
+		return err
+	}, nil
 }
 
 // Carry carries out a task (runner.AgentHost).

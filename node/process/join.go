@@ -99,7 +99,7 @@ func (p *Process) joinAtStart() {
 		go func() {
 			if _, err := p.Join(p.ctx, p.cfg.Join, false); err != nil {
 				p.log.Error("agent: failed to join", "error", err)
-				p.cancel()
+				p.fail()
 			}
 		}()
 	}
@@ -131,7 +131,7 @@ func (p *Process) retryJoin() {
 		}
 		if p.cfg.RetryMax > 0 && try >= p.cfg.RetryMax {
 			p.log.Error("agent: max join retry exhausted, exiting", "tries", try, "error", err)
-			p.cancel()
+			p.fail()
 			return
 		}
 		p.log.Warn("agent: Join cluster failed, will retry", "retry_interval", p.cfg.RetryInterval.String(), "error", err)

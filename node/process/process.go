@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,14 +44,13 @@ type Process struct {
 
 	ctx     context.Context // ends with the process
 	cancel  context.CancelFunc
-	left    chan struct{} // closed when the node has left on somebody's wish
-	leaving bool
+	failed  atomic.Bool    // the process has to end because of a failure
 	closers []func() error // in the order of opening
 }
 
 // Start starts an agent. On an error everything that was opened is closed again.
 func Start(cfg Config) (*Process, error) {
-	p := &Process{cfg: cfg, log: cfg.Log, left: make(chan struct{}, 1)}
+	p := &Process{cfg: cfg, log: cfg.Log}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, step := range []func() error{p.openFiles, p.openDisk, p.openSockets, p.openNode, p.openDoors} {
 		if err := step(); err != nil {
@@ -105,7 +105,7 @@ func (p *Process) openDisk() error {
 // diskFailed ends the process: a server whose disk does not keep its word must not go on.
 func (p *Process) diskFailed(err error) {
 	p.log.Error("agent: the disk failed, stopping", "error", err)
-	p.cancel()
+	p.fail()
 }
 
 func (p *Process) openSockets() error {
@@ -169,7 +169,7 @@ func (p *Process) openNode() error {
 	p.stream.Start(p.runner)
 	p.server.Start(p.runner)
 	go p.watchRunner()
-	return p.reload(p.cfg.Services, p.cfg.Checks)
+	return nil
 }
 
 // stopRunner closes the transports first, so that nothing waits for a loop that has ended.
@@ -217,6 +217,20 @@ func (p *Process) Err() error {
 		return nil
 	}
 	return p.runner.Err()
+}
+
+// fail ends the process with an exit code that says so.
+func (p *Process) fail() {
+	p.failed.Store(true)
+	p.cancel()
+}
+
+// ExitCode is what the process ends with once Done is closed.
+func (p *Process) ExitCode() int {
+	if p.failed.Load() || p.Err() != nil {
+		return 1
+	}
+	return 0
 }
 
 // Close ends the agent without leaving the cluster.

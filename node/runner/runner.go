@@ -38,7 +38,7 @@ type Options struct {
 	Log   hclog.Logger
 	Seed  uint64
 	// Restore is called with the local agent before the node runs.
-	Restore func(now time.Duration, a *agent.Local)
+	Restore func(now time.Duration, a *agent.Local) error
 	// ReadWorkers answer the reads of other nodes; default 4.
 	ReadWorkers int
 }
@@ -99,7 +99,10 @@ func New(cfg node.Config, opts Options) (*Runner, error) {
 	}
 	r.node = n
 	if opts.Restore != nil {
-		n.WithAgent(opts.Restore)
+		n.WithAgent(func(now time.Duration, a *agent.Local) { err = opts.Restore(now, a) })
+	}
+	if err != nil {
+		return nil, err
 	}
 	return r, nil
 }

@@ -126,11 +126,14 @@ func (t *Transport) Stats() Stats {
 	return Stats{Sent: t.sent.Load(), Received: t.received.Load(), Dropped: t.dropped.Load(), Malformed: t.malformed.Load()}
 }
 
-// Close stops listening and waits until nothing is delivered any more.
+// Close stops listening and waits until nothing is delivered any more. Closing twice does no harm.
 func (t *Transport) Close() error {
 	err := t.conn.Close()
 	if t.started {
 		<-t.done
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return nil // closed before
 	}
 	return err
 }
