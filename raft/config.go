@@ -53,7 +53,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.MaxInflight, 64)
 	setDefault(&c.MaxUncommittedBytes, 64<<20)
 	setDefault(&c.CacheBytes, 16<<20)
-	setDefault(&c.SnapshotTimeout, 5*time.Second)
+	setDefault(&c.SnapshotTimeout, 2*time.Second)
 	return c
 }
 

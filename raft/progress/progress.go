@@ -124,9 +124,6 @@ func (p *Progress) Rejected(prev, next uint64) bool {
 	}
 }
 
-// Retry lets a probe be sent again.
-func (p *Progress) Retry() { p.probeSent = false }
-
 // BecomeProbe starts again, cautiously, behind what is known to match.
 func (p *Progress) BecomeProbe() {
 	p.state = Probe
