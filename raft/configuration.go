@@ -180,3 +180,14 @@ func (c *configs) committed(index uint64) {
 		*c = (*c)[1:]
 	}
 }
+
+func (c configs) checkInvariants(committed uint64) {
+	for i := 1; i < len(c); i++ {
+		if c[i-1].index >= c[i].index {
+			broken("configuration of %d follows that of %d", c[i].index, c[i-1].index)
+		}
+	}
+	if len(c) > 1 && c[1].index <= committed {
+		broken("configuration of %d kept, though that of %d is committed", c[0].index, c[1].index)
+	}
+}

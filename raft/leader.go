@@ -294,11 +294,17 @@ func (n *Node) PeerUnreachable(now time.Duration, id ID) {
 }
 
 func (l *leadership) checkInvariants(n *Node) {
-	invariant.Check(l.termStart <= n.log.last(), "raft: the term's first entry %d was lost, log ends at %d", l.termStart, n.log.last())
-	invariant.Check(l.uncommitted >= 0, "raft: %d uncommitted bytes", l.uncommitted)
+	if l.termStart > n.log.last() {
+		broken("the term's first entry %d was lost, log ends at %d", l.termStart, n.log.last())
+	}
+	if l.uncommitted < 0 {
+		broken("%d uncommitted bytes", l.uncommitted)
+	}
 	for _, f := range l.followers {
 		f.CheckInvariants(n.log.last())
-		invariant.Check((f.State() == progress.Snapshot) == (f.snap != nil), "raft: follower %s in state %v, snapshot %t", f.id, f.State(), f.snap != nil)
+		if (f.State() == progress.Snapshot) != (f.snap != nil) {
+			broken("follower %s in state %v, snapshot %t", f.id, f.State(), f.snap != nil)
+		}
 	}
 	if invariant.Expensive {
 		bytes := 0

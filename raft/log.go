@@ -76,7 +76,9 @@ func (l *raftLog) slice(lo, hi uint64) []Entry {
 	if lo >= hi {
 		return nil
 	}
-	invariant.Check(lo > l.base && hi <= l.last()+1, "log: slice [%d, %d) of (%d, %d]", lo, hi, l.base, l.last())
+	if lo <= l.base || hi > l.last()+1 {
+		invariant.Check(false, "log: slice [%d, %d) of (%d, %d]", lo, hi, l.base, l.last())
+	}
 	a, b := lo-l.base-1, hi-l.base-1
 	return l.entries[a:b:b]
 }
@@ -100,7 +102,9 @@ func (l *raftLog) limited(lo uint64, maxEntries, maxBytes int) []Entry {
 
 func (l *raftLog) append(entries ...Entry) {
 	for i := range entries {
-		invariant.Check(entries[i].Index == l.last()+uint64(i)+1, "log: entry %d appended behind %d", entries[i].Index, l.last()+uint64(i))
+		if entries[i].Index != l.last()+uint64(i)+1 {
+			invariant.Check(false, "log: entry %d appended behind %d", entries[i].Index, l.last()+uint64(i))
+		}
 		l.bytes += entrySize(&entries[i])
 	}
 	l.entries = append(l.entries, entries...)
@@ -170,14 +174,11 @@ func (l *raftLog) lastNotAfter(hint, term uint64) (uint64, uint64) {
 }
 
 func (l *raftLog) checkInvariants() {
-	invariant.Check(l.applied <= l.applying, "log: applied %d beyond what was handed out, %d", l.applied, l.applying)
-	invariant.Check(l.applying <= l.committed, "log: applying %d beyond commit %d", l.applying, l.committed)
-	invariant.Check(l.applying <= l.stable, "log: applying %d beyond disk %d", l.applying, l.stable)
-	invariant.Check(l.committed <= l.last(), "log: commit %d beyond end %d", l.committed, l.last())
-	invariant.Check(l.stable <= l.written, "log: stable %d beyond written %d", l.stable, l.written)
-	invariant.Check(l.written <= l.last(), "log: written %d beyond end %d", l.written, l.last())
-	invariant.Check(l.base <= l.applied, "log: memory begins at %d, behind applied %d", l.base, l.applied)
-	invariant.Check(l.first <= l.applied+1, "log: disk begins at %d, behind applied %d", l.first, l.applied)
+	if l.base > l.applied || l.first > l.applied+1 || l.applied > l.applying || l.applying > min(l.committed, l.stable) ||
+		l.stable > l.written || max(l.committed, l.written) > l.last() {
+		invariant.Check(false, "log: indexes out of order: first %d, base %d, applied %d, applying %d, committed %d, stable %d, written %d, last %d",
+			l.first, l.base, l.applied, l.applying, l.committed, l.stable, l.written, l.last())
+	}
 	if !invariant.Expensive {
 		return
 	}

@@ -215,25 +215,34 @@ func (n *Node) soleVoter() bool {
 // checkInvariants ends each input method.
 func (n *Node) checkInvariants() {
 	n.log.checkInvariants()
-	last := n.log.last()
-	cur := n.configs.current()
-	invariant.Check(n.hs.Term >= n.log.lastTerm(), "raft: term %d below that of the log, %d", n.hs.Term, n.log.lastTerm())
-	invariant.Check(n.out.hsWritten.Term <= n.hs.Term, "raft: term fell from %d to %d", n.out.hsWritten.Term, n.hs.Term)
-	invariant.Check(n.out.hsWritten.Term < n.hs.Term || n.out.hsWritten.VotedFor == "" || n.out.hsWritten.VotedFor == n.hs.VotedFor,
-		"raft: vote of term %d changed from %q to %q", n.hs.Term, n.out.hsWritten.VotedFor, n.hs.VotedFor)
-	invariant.Check(n.log.committed >= n.out.committed, "raft: commit index fell from %d to %d", n.out.committed, n.log.committed)
+	cur, was := n.configs.current(), n.out.hsWritten
+	// A switch, because the arguments of invariant.Check would be allocated each time.
+	switch {
+	case n.hs.Term < n.log.lastTerm():
+		broken("term %d below that of the log, %d", n.hs.Term, n.log.lastTerm())
+	case n.hs.Term < was.Term:
+		broken("term fell from %d to %d", was.Term, n.hs.Term)
+	case n.hs.Term == was.Term && was.VotedFor != "" && was.VotedFor != n.hs.VotedFor:
+		broken("vote of term %d changed from %q to %q", n.hs.Term, was.VotedFor, n.hs.VotedFor)
+	case n.log.committed < n.out.committed:
+		broken("commit index fell from %d to %d", n.out.committed, n.log.committed)
+	case cur.index > n.log.last():
+		broken("configuration of %d beyond the log's end %d", cur.index, n.log.last())
+	case (n.role == Leader) != (n.lead != nil):
+		broken("role %v, leader's state %t", n.role, n.lead != nil)
+	case (n.role == Leader) != (n.leader == n.cfg.ID):
+		broken("role %v, leader %q", n.role, n.leader)
+	case (n.role == Candidate || n.role == Leader) && n.hs.VotedFor != n.cfg.ID:
+		broken("%v voted for %q", n.role, n.hs.VotedFor)
+	}
 	n.out.committed = n.log.committed
-	invariant.Check(cur.index <= last, "raft: configuration of %d beyond the log's end %d", cur.index, last)
-	invariant.Check((n.role == Leader) == (n.lead != nil), "raft: role %v, leader's state %t", n.role, n.lead != nil)
-	invariant.Check((n.role == Leader) == (n.leader == n.cfg.ID), "raft: role %v, leader %q", n.role, n.leader)
-	invariant.Check(n.role != Candidate && n.role != Leader || n.hs.VotedFor == n.cfg.ID, "raft: %v voted for %q", n.role, n.hs.VotedFor)
 	if n.lead != nil {
 		n.lead.checkInvariants(n)
 	}
 	if invariant.Expensive {
-		for i := 1; i < len(n.configs); i++ {
-			invariant.Check(n.configs[i-1].index < n.configs[i].index, "raft: configurations out of order")
-		}
-		invariant.Check(len(n.configs) < 2 || n.configs[1].index > n.log.committed, "raft: replaced configuration kept")
+		n.configs.checkInvariants(n.log.committed)
 	}
 }
+
+// broken stops at a violated invariant.
+func broken(format string, args ...any) { invariant.Check(false, "raft: "+format, args...) }

@@ -146,10 +146,9 @@ func (p *Progress) replicate() {
 	p.inflight.reset()
 }
 
-// CheckInvariants panics when a follower cannot be as it is.
+// CheckInvariants panics when a follower cannot be as it is; the leader's log ends at lastIndex.
 func (p *Progress) CheckInvariants(lastIndex uint64) {
-	invariant.Check(p.Match < p.Next, "progress: match %d not below next %d", p.Match, p.Next)
-	invariant.Check(p.Match <= lastIndex, "progress: match %d beyond the log's end %d", p.Match, lastIndex)
-	invariant.Check(p.Next <= lastIndex+1, "progress: next %d beyond the log's end %d", p.Next, lastIndex)
-	invariant.Check(p.state == Replicate || p.inflight.len() == 0, "progress: %d messages in flight in state %v", p.inflight.len(), p.state)
+	if p.Match >= p.Next || p.Next > lastIndex+1 || p.state != Replicate && p.inflight.len() > 0 {
+		invariant.Check(false, "progress: %v, match %d, next %d, %d messages in flight, log ends at %d", p.state, p.Match, p.Next, p.inflight.len(), lastIndex)
+	}
 }
