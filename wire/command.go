@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"concord/catalog"
 )
@@ -16,27 +17,25 @@ const (
 
 // AppendCommand appends an encoded command to dst.
 func AppendCommand(dst []byte, c catalog.Command) []byte {
-	if kv, ok := c.(*catalog.KVWrite); ok {
-		return appendKVWrite(dst, kv)
-	}
-	p := appendArray(append(dst, Version), 2)
 	switch c := c.(type) {
+	case *catalog.KVWrite:
+		return appendKVWrite(dst, c)
 	case *catalog.Register:
-		return pack(append(p, kindRegister), c)
+		return appendRegister(dst, c)
 	case *catalog.Deregister:
-		return pack(append(p, kindDeregister), c)
+		p := append(appendArray(append(dst, Version), 5), kindDeregister)
+		return appendString(appendString(appendString(appendString(p, c.Datacenter), c.Node), c.ServiceID), c.CheckID)
 	case *catalog.SetAutopilot:
-		return pack(append(p, kindSetAutopilot), c)
+		p := append(appendArray(append(dst, Version), 3), kindSetAutopilot)
+		return appendBool(appendAutopilot(p, &c.Config), c.CAS)
 	}
 	panic(fmt.Sprintf("wire: %T is no command", c))
 }
 
 func appendKVWrite(dst []byte, c *catalog.KVWrite) []byte {
-	if dst == nil {
-		dst = make([]byte, 0, 48+len(c.Key)+len(c.Value)+len(c.Session))
-	}
-	p := appendArray(append(dst, Version), 7)
-	p = append(p, kindKVWrite, byte(c.Op))
+	dst = slices.Grow(dst, 48+len(c.Key)+len(c.Value)+len(c.Session))
+	p := append(appendArray(append(dst, Version), 7), kindKVWrite)
+	p = appendUint(p, uint64(c.Op))
 	p = appendString(p, c.Key)
 	p = appendBytes(p, c.Value)
 	p = appendUint(p, c.Flags)
@@ -44,37 +43,54 @@ func appendKVWrite(dst []byte, c *catalog.KVWrite) []byte {
 	return appendString(p, c.Session)
 }
 
+func appendRegister(dst []byte, c *catalog.Register) []byte {
+	p := append(appendArray(append(dst, Version), 11), kindRegister)
+	p = appendString(p, c.ID)
+	p = appendString(p, c.Node)
+	p = appendString(p, c.Address)
+	p = appendString(p, c.Datacenter)
+	p = appendStringMap(p, c.TaggedAddresses)
+	p = appendStringMap(p, c.NodeMeta)
+	p = appendOptional(p, c.Service, appendService)
+	p = appendOptional(p, c.Check, appendCheck)
+	p = appendList(p, c.Checks, appendOptionalCheck)
+	return appendBool(p, c.SkipNodeUpdate)
+}
+
+// appendOptionalCheck writes a check of a command, where a caller may have put a null.
+func appendOptionalCheck(p []byte, c *catalog.HealthCheck) []byte {
+	return appendOptional(p, c, appendCheck)
+}
+
+func (r *reader) optionalCheck() *catalog.HealthCheck { return readOptional(r, (*reader).check) }
+
 // DecodeCommand decodes what AppendCommand wrote. A KVWrite's value aliases p.
 func DecodeCommand(p []byte) (catalog.Command, error) {
 	r := begin(p)
-	n := r.array()
-	kind := r.small()
-	var c catalog.Command
-	known := 2
-	switch kind {
+	more := r.fields(1)
+	known, c := 0, catalog.Command(nil)
+	switch kind := r.small(); kind {
 	case kindKVWrite:
-		known = 7
-		c = &catalog.KVWrite{Op: catalog.KVOp(r.small()), Key: r.string(), Value: r.bytes(), Flags: r.uint(), Index: r.uint(), Session: r.string()}
+		known, c = 6, &catalog.KVWrite{Op: catalog.KVOp(r.small()), Key: r.string(), Value: r.bytes(), Flags: r.uint(), Index: r.uint(),
+			Session: r.string()}
 	case kindRegister:
-		c = unpackInto(r, &catalog.Register{})
+		known, c = 10, r.register()
 	case kindDeregister:
-		c = unpackInto(r, &catalog.Deregister{})
+		known, c = 4, &catalog.Deregister{Datacenter: r.string(), Node: r.string(), ServiceID: r.string(), CheckID: r.string()}
 	case kindSetAutopilot:
-		c = unpackInto(r, &catalog.SetAutopilot{})
+		known, c = 2, &catalog.SetAutopilot{Config: *r.autopilot(), CAS: r.bool()}
 	default:
-		r.fail(fmt.Sprintf("unknown command %d", kind))
+		r.fail(fmt.Sprintf("command of unknown kind %d", kind))
 	}
-	if n < known {
-		r.fail("a field is missing")
-	}
-	r.skip(n - known)
+	r.rest(more - known)
 	if err := r.end(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func unpackInto[T any](r *reader, v T) T {
-	r.unpack(v)
-	return v
+func (r *reader) register() *catalog.Register {
+	return &catalog.Register{ID: r.string(), Node: r.string(), Address: r.string(), Datacenter: r.string(), TaggedAddresses: r.stringMap(),
+		NodeMeta: r.stringMap(), Service: readOptional(r, (*reader).service), Check: r.optionalCheck(),
+		Checks: readList(r, 1, (*reader).optionalCheck), SkipNodeUpdate: r.bool()}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"time"
 
 	"concord/catalog"
@@ -8,67 +9,61 @@ import (
 
 // AppendRequest appends an encoded request to dst.
 func AppendRequest(dst []byte, q *Request) []byte {
+	dst = slices.Grow(dst, 48+len(q.Command))
 	p := appendArray(append(dst, Version), 6)
 	p = appendUint(p, q.ID)
 	p = appendUint(p, uint64(q.Hops))
 	p = appendInt(p, int64(q.Timeout))
 	p = appendBytes(p, q.Command)
-	if q.Read == nil {
-		p = append(p, codeNil)
-	} else {
-		p = appendArray(p, 4)
-		p = appendQuery(p, q.Read.Query)
-		p = appendUint(p, uint64(q.Read.Consistency))
-		p = appendUint(p, q.Read.MinIndex)
-		p = appendInt(p, int64(q.Read.Wait))
-	}
-	if q.Operator == nil {
-		return append(p, codeNil)
-	}
-	p = appendArray(p, 4)
-	p = appendUint(p, uint64(q.Operator.Kind))
-	p = appendString(p, q.Operator.ID)
-	p = appendString(p, q.Operator.Address)
-	return appendStrings(p, q.Operator.Set)
+	p = appendOptional(p, q.Read, appendRead)
+	return appendOptional(p, q.Operator, appendOperator)
 }
 
 // DecodeRequest decodes what AppendRequest wrote. The command aliases p.
 func DecodeRequest(p []byte) (Request, error) {
 	r := begin(p)
 	more := r.fields(6)
-	q := Request{ID: r.uint(), Hops: r.small(), Timeout: time.Duration(r.int()), Command: r.bytes()}
-	if !r.isNil() {
-		inner := r.fields(4)
-		q.Read = &Read{Query: r.query(), Consistency: Consistency(r.small()), MinIndex: r.uint(), Wait: time.Duration(r.int())}
-		if q.Read.Consistency > Stale {
-			r.fail("unknown consistency")
-		}
-		r.skip(inner)
-	}
-	if !r.isNil() {
-		inner := r.fields(4)
-		q.Operator = &Operator{Kind: OperatorKind(r.small()), ID: r.string(), Address: r.string(), Set: r.strings()}
-		r.skip(inner)
-	}
+	q := Request{ID: r.uint(), Hops: r.small(), Timeout: time.Duration(r.int()), Command: r.bytes(),
+		Read: readOptional(r, (*reader).read), Operator: readOptional(r, (*reader).operator)}
 	r.skip(more)
+	if q.Command != nil && q.Read != nil || q.Operator != nil && (q.Command != nil || q.Read != nil) {
+		r.fail("a request for several things")
+	}
 	if err := r.end(); err != nil {
 		return Request{}, err
 	}
 	return q, nil
 }
 
-// isNil reads a nil if there is one.
-func (r *reader) isNil() bool {
-	if len(r.p) > 0 && r.p[0] == codeNil {
-		r.p = r.p[1:]
-		return true
+func appendRead(p []byte, q *Read) []byte {
+	p = appendQuery(appendArray(p, 4), q.Query)
+	p = appendUint(p, uint64(q.Consistency))
+	p = appendUint(p, q.MinIndex)
+	return appendInt(p, int64(q.Wait))
+}
+
+func (r *reader) read() *Read {
+	more := r.fields(4)
+	q := &Read{Query: r.query(), Consistency: r.consistency(), MinIndex: r.uint(), Wait: time.Duration(r.int())}
+	r.skip(more)
+	return q
+}
+
+func (r *reader) consistency() Consistency {
+	c := Consistency(r.small())
+	if c > Stale {
+		r.fail("unknown consistency")
 	}
-	return false
+	return c
 }
 
 // AppendResponse appends an encoded response to dst.
 func AppendResponse(dst []byte, s *Response) []byte {
-	p := appendArray(append(dst, Version), 11)
+	size := 64 + len(s.Err) + len(s.Leader)
+	if s.Answer != nil {
+		size += answerSize(s.Answer)
+	}
+	p := appendArray(append(slices.Grow(dst, size), Version), 11)
 	p = appendUint(p, s.ID)
 	p = appendUint(p, uint64(s.Code))
 	p = appendString(p, s.Err)
@@ -77,48 +72,44 @@ func AppendResponse(dst []byte, s *Response) []byte {
 	p = appendBool(p, s.KnownLeader)
 	p = appendUint(p, s.Applied)
 	p = appendInt(p, int64(s.LastContact))
-	if s.Result == nil {
-		p = append(p, codeNil)
-	} else {
-		p = appendArray(p, 3)
-		p = appendBool(p, s.Result.OK)
-		p = appendString(p, s.Result.Err)
-		p = appendUint(p, s.Result.Index)
-	}
-	if s.Answer == nil {
-		p = append(p, codeNil)
-	} else {
-		p = appendAnswer(p, s.Answer)
-	}
-	if s.Operator == nil {
-		return append(p, codeNil)
-	}
-	return pack(p, s.Operator)
+	p = appendOptional(p, s.Result, appendResult)
+	p = appendOptional(p, s.Answer, appendAnswer)
+	return appendOptional(p, s.Operator, appendOperatorReply)
 }
 
-// DecodeResponse decodes what AppendResponse wrote.
+// DecodeResponse decodes what AppendResponse wrote. Values of KV entries alias p.
 func DecodeResponse(p []byte) (Response, error) {
 	r := begin(p)
 	more := r.fields(11)
-	s := Response{ID: r.uint(), Code: Code(r.small()), Err: r.string(), Leader: r.string(), Consistency: Consistency(r.small()),
-		KnownLeader: r.bool(), Applied: r.uint(), LastContact: time.Duration(r.int())}
-	if s.Consistency > Stale {
-		r.fail("unknown consistency")
-	}
-	if !r.isNil() {
-		inner := r.fields(3)
-		s.Result = &catalog.Result{OK: r.bool(), Err: r.string(), Index: r.uint()}
-		r.skip(inner)
-	}
-	if !r.isNil() {
-		s.Answer = r.answer()
-	}
-	if !r.isNil() {
-		s.Operator = unpackInto(r, &OperatorReply{})
-	}
+	s := Response{ID: r.uint(), Code: r.code(), Err: r.string(), Leader: r.string(), Consistency: r.consistency(),
+		KnownLeader: r.bool(), Applied: r.uint(), LastContact: time.Duration(r.int()),
+		Result: readOptional(r, (*reader).result), Answer: readOptional(r, (*reader).answer),
+		Operator: readOptional(r, (*reader).operatorReply)}
 	r.skip(more)
 	if err := r.end(); err != nil {
 		return Response{}, err
 	}
 	return s, nil
+}
+
+// code reads how a request ended. Of an end that only a newer release knows it is not known here whether anything changed.
+func (r *reader) code() Code {
+	c := Code(r.small())
+	if c > Failed {
+		return Unknown
+	}
+	return c
+}
+
+func appendResult(p []byte, s *catalog.Result) []byte {
+	p = appendBool(appendArray(p, 3), s.OK)
+	p = appendString(p, s.Err)
+	return appendUint(p, s.Index)
+}
+
+func (r *reader) result() *catalog.Result {
+	more := r.fields(3)
+	s := &catalog.Result{OK: r.bool(), Err: r.string(), Index: r.uint()}
+	r.skip(more)
+	return s
 }

@@ -2,17 +2,16 @@
 // MessagePack array of fields (https://github.com/msgpack/msgpack/blob/master/spec.md).
 //
 // Fields are only ever added at the end, so that a reader ignores those it does not know; another
-// version is refused. No decoder panics, or allocates more than its input justifies. Byte slices that a
-// decoder returns alias its input; strings are copies.
+// version is refused. No decoder panics, or allocates more than a small multiple of its input. Byte slices that a
+// decoder returns alias its input; strings are copies. The same message is always the same bytes.
 package wire
 
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"maps"
 	"math"
-
-	"github.com/vmihailenco/msgpack/v5"
+	"slices"
 )
 
 // Version is the version of the format that this release speaks.
@@ -24,24 +23,38 @@ var ErrMalformed = errors.New("wire: malformed message")
 // ErrVersion is wrapped by the errors of all decoders for input of another version.
 var ErrVersion = errors.New("wire: message of another version: let all nodes run releases that know each other")
 
-// The hot paths write MessagePack by hand; the codes are those of its specification.
+// The codes of MessagePack that stand for more than themselves. Small numbers, and the lengths of short strings, arrays
+// and maps, are in the code.
 const (
+	codeMap     = 0x80 // to 0x8f
+	codeArray   = 0x90 // to 0x9f
+	codeStr     = 0xa0 // to 0xbf
 	codeNil     = 0xc0
 	codeFalse   = 0xc2
 	codeTrue    = 0xc3
 	codeBin8    = 0xc4
 	codeBin16   = 0xc5
 	codeBin32   = 0xc6
+	codeExt8    = 0xc7
+	codeExt32   = 0xc9
+	codeFloat32 = 0xca
+	codeFloat64 = 0xcb
 	codeUint8   = 0xcc
 	codeUint16  = 0xcd
 	codeUint32  = 0xce
 	codeUint64  = 0xcf
+	codeInt8    = 0xd0
 	codeInt64   = 0xd3
+	codeFixExt1 = 0xd4
+	codeFixExt  = 0xd8 // of 16 bytes, the longest
 	codeStr8    = 0xd9
 	codeStr16   = 0xda
 	codeStr32   = 0xdb
 	codeArray16 = 0xdc
 	codeArray32 = 0xdd
+	codeMap16   = 0xde
+	codeMap32   = 0xdf
+	codeNegFix  = 0xe0 // to 0xff: -32 to -1
 )
 
 func appendUint(p []byte, v uint64) []byte {
@@ -75,7 +88,7 @@ func appendBool(p []byte, v bool) []byte {
 func appendString(p []byte, s string) []byte {
 	switch n := len(s); {
 	case n < 32:
-		p = append(p, 0xa0|byte(n))
+		p = append(p, codeStr|byte(n))
 	case n <= math.MaxUint8:
 		p = append(p, codeStr8, byte(n))
 	case n <= math.MaxUint16:
@@ -102,233 +115,49 @@ func appendBytes(p, b []byte) []byte {
 	return append(p, b...)
 }
 
-func appendArray(p []byte, n int) []byte {
+func appendArray(p []byte, n int) []byte { return appendCount(p, n, codeArray, codeArray16) }
+
+func appendCount(p []byte, n int, short, code16 byte) []byte {
 	switch {
 	case n < 16:
-		return append(p, 0x90|byte(n))
+		return append(p, short|byte(n))
 	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(p, codeArray16), uint16(n))
+		return binary.BigEndian.AppendUint16(append(p, code16), uint16(n))
 	}
-	return binary.BigEndian.AppendUint32(append(p, codeArray32), uint32(n))
+	return binary.BigEndian.AppendUint32(append(p, code16+1), uint32(n))
 }
 
-func appendStrings(p []byte, ss []string) []byte {
-	p = appendArray(p, len(ss))
-	for _, s := range ss {
-		p = appendString(p, s)
+// appendList writes nil as nil, since JSON shows it otherwise than an empty list.
+func appendList[T any](p []byte, list []T, one func([]byte, T) []byte) []byte {
+	if list == nil {
+		return append(p, codeNil)
+	}
+	p = appendArray(p, len(list))
+	for _, v := range list {
+		p = one(p, v)
 	}
 	return p
 }
 
-// reader reads MessagePack. The first error sticks, and every read after it returns zero.
-type reader struct {
-	p   []byte
-	err error
+func appendStrings(p []byte, ss []string) []byte { return appendList(p, ss, appendString) }
+
+// appendMap writes nil as nil, and the keys in order.
+func appendMap[V any](p []byte, m map[string]V, one func([]byte, V) []byte) []byte {
+	if m == nil {
+		return append(p, codeNil)
+	}
+	p = appendCount(p, len(m), codeMap, codeMap16)
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		p = one(appendString(p, k), m[k])
+	}
+	return p
 }
 
-func (r *reader) fail(what string) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s", ErrMalformed, what)
-		r.p = nil
-	}
-}
+func appendStringMap(p []byte, m map[string]string) []byte { return appendMap(p, m, appendString) }
 
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.p)) {
-		r.fail("truncated")
-		return nil
+func appendOptional[T any](p []byte, v *T, one func([]byte, *T) []byte) []byte {
+	if v == nil {
+		return append(p, codeNil)
 	}
-	out := r.p[:n:n]
-	r.p = r.p[n:]
-	return out
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-// number reads a big-endian number of n bytes.
-func (r *reader) number(n uint64) uint64 {
-	var v uint64
-	for _, b := range r.take(n) {
-		v = v<<8 | uint64(b)
-	}
-	return v
-}
-
-func (r *reader) uint() uint64 {
-	switch c := r.byte(); {
-	case c < 0x80:
-		return uint64(c)
-	case c >= codeUint8 && c <= codeUint64:
-		return r.number(1 << (c - codeUint8))
-	default:
-		r.fail("not an unsigned number")
-		return 0
-	}
-}
-
-func (r *reader) int() int64 {
-	if len(r.p) > 0 && r.p[0] == codeInt64 {
-		r.byte()
-		return int64(r.number(8))
-	}
-	v := r.uint()
-	if v > math.MaxInt64 {
-		r.fail("number out of range")
-		return 0
-	}
-	return int64(v)
-}
-
-func (r *reader) bool() bool {
-	switch r.byte() {
-	case codeTrue:
-		return true
-	case codeFalse:
-	default:
-		r.fail("not a boolean")
-	}
-	return false
-}
-
-func (r *reader) string() string {
-	switch c := r.byte(); {
-	case c>>5 == 0xa0>>5:
-		return string(r.take(uint64(c & 31)))
-	case c >= codeStr8 && c <= codeStr32:
-		return string(r.take(r.number(1 << (c - codeStr8))))
-	default:
-		r.fail("not a string")
-		return ""
-	}
-}
-
-func (r *reader) bytes() []byte {
-	switch c := r.byte(); {
-	case c == codeNil:
-		return nil
-	case c >= codeBin8 && c <= codeBin32:
-		b := r.take(r.number(1 << (c - codeBin8)))
-		if b == nil && r.err == nil {
-			b = []byte{}
-		}
-		return b
-	default:
-		r.fail("not bytes")
-		return nil
-	}
-}
-
-// array reads the number of elements that follow, of which each takes at least a byte.
-func (r *reader) array() int {
-	var n uint64
-	switch c := r.byte(); {
-	case c>>4 == 0x90>>4:
-		n = uint64(c & 15)
-	case c == codeArray16 || c == codeArray32:
-		n = r.number(2 << (c - codeArray16))
-	default:
-		r.fail("not an array")
-	}
-	if n > uint64(len(r.p)) {
-		r.fail("an array longer than the message")
-		return 0
-	}
-	return int(n)
-}
-
-// fields begins an array of at least the known fields and returns how many more there are.
-func (r *reader) fields(known int) (more int) {
-	n := r.array()
-	if n < known {
-		r.fail("a field is missing")
-		return 0
-	}
-	return n - known
-}
-
-func (r *reader) strings() []string {
-	n := r.array()
-	out := make([]string, 0, min(n, 1024))
-	for range n {
-		out = append(out, r.string())
-		if r.err != nil {
-			return nil
-		}
-	}
-	return out
-}
-
-// skip passes over n values of any kind.
-func (r *reader) skip(n int) {
-	for ; n > 0 && r.err == nil; n-- {
-		d := msgpack.NewDecoder(&byteReader{r})
-		if err := d.Skip(); err != nil {
-			r.fail("an unknown field")
-		}
-	}
-}
-
-// byteReader lets the library read no more than it needs.
-type byteReader struct{ r *reader }
-
-func (b *byteReader) Read(p []byte) (int, error) {
-	if len(b.r.p) == 0 {
-		return 0, errors.New("truncated")
-	}
-	n := copy(p, b.r.p)
-	b.r.p = b.r.p[n:]
-	return n, nil
-}
-
-func (b *byteReader) ReadByte() (byte, error) {
-	if len(b.r.p) == 0 {
-		return 0, errors.New("truncated")
-	}
-	c := b.r.p[0]
-	b.r.p = b.r.p[1:]
-	return c, nil
-}
-
-func (b *byteReader) UnreadByte() error { return errors.New("wire: cannot unread") }
-
-// end is the error of a message read whole.
-func (r *reader) end() error {
-	if r.err == nil && len(r.p) > 0 {
-		r.fail("bytes after the end")
-	}
-	return r.err
-}
-
-// begin checks the version and returns a reader of what follows.
-func begin(p []byte) *reader {
-	r := &reader{p: p}
-	if v := r.byte(); r.err == nil && v != Version {
-		r.err, r.p = fmt.Errorf("%w: version %d, this release knows %d", ErrVersion, v, Version), nil
-	}
-	return r
-}
-
-// pack writes a value of the cold paths with the library, as one binary field.
-func pack(p []byte, v any) []byte {
-	b, err := marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("wire: cannot encode %T: %v", v, err)) // only for types that are no messages
-	}
-	return appendBytes(p, b)
-}
-
-// unpack reads what pack wrote into v.
-func (r *reader) unpack(v any) {
-	b := r.bytes()
-	if r.err != nil {
-		return
-	}
-	if err := msgpack.Unmarshal(b, v); err != nil {
-		r.fail(err.Error())
-	}
+	return one(p, v)
 }

@@ -6,166 +6,196 @@ import (
 	"concord/catalog"
 )
 
-// queryKind is what is known of one kind of query: how it is made, and how its answer's value is read.
-type queryKind struct {
-	make   func() catalog.Query
-	answer func(*reader) any
-}
+// Kinds of queries. A number is never given another meaning.
+const (
+	queryNodes         = 1
+	queryServices      = 2
+	queryServiceNodes  = 3
+	queryNodeServices  = 4
+	queryNodeChecks    = 5
+	queryServiceChecks = 6
+	queryStateChecks   = 7
+	queryHealthService = 8
+	queryKVGet         = 9
+	queryKVList        = 10
+	queryKVKeys        = 11
+	queryAutopilot     = 12
+)
 
-// queryKinds by number. A number is never given another meaning.
-var queryKinds = map[uint8]queryKind{
-	1:  {func() catalog.Query { return &catalog.NodesQuery{} }, value[[]*catalog.Node]},
-	2:  {func() catalog.Query { return &catalog.ServicesQuery{} }, value[map[string][]string]},
-	3:  {func() catalog.Query { return &catalog.ServiceNodesQuery{} }, value[[]*catalog.ServiceNode]},
-	4:  {func() catalog.Query { return &catalog.NodeServicesQuery{} }, value[*catalog.NodeServices]},
-	5:  {func() catalog.Query { return &catalog.NodeChecksQuery{} }, value[[]*catalog.HealthCheck]},
-	6:  {func() catalog.Query { return &catalog.ServiceChecksQuery{} }, value[[]*catalog.HealthCheck]},
-	7:  {func() catalog.Query { return &catalog.StateChecksQuery{} }, value[[]*catalog.HealthCheck]},
-	8:  {func() catalog.Query { return &catalog.HealthServiceQuery{} }, value[[]*catalog.CheckServiceNode]},
-	9:  {func() catalog.Query { return &catalog.KVGetQuery{} }, (*reader).entryValue},
-	10: {func() catalog.Query { return &catalog.KVListQuery{} }, value[[]*catalog.DirEntry]},
-	11: {func() catalog.Query { return &catalog.KVKeysQuery{} }, value[[]string]},
-	12: {func() catalog.Query { return &catalog.AutopilotQuery{} }, value[*catalog.AutopilotConfig]},
-}
-
-// value reads an answer's value of a type that the library decodes.
-func value[T any](r *reader) any {
-	var v T
-	r.unpack(&v)
-	return v
-}
-
-func kindOf(q catalog.Query) uint8 {
-	switch q.(type) {
+// appendQuery writes the kind and the fields.
+func appendQuery(p []byte, q catalog.Query) []byte {
+	head := func(kind byte, fields int) { p = append(appendArray(p, 1+fields), kind) }
+	switch q := q.(type) {
 	case *catalog.NodesQuery:
-		return 1
+		head(queryNodes, 1)
+		return appendStringMap(p, q.NodeMeta)
 	case *catalog.ServicesQuery:
-		return 2
+		head(queryServices, 1)
+		return appendStringMap(p, q.NodeMeta)
 	case *catalog.ServiceNodesQuery:
-		return 3
+		head(queryServiceNodes, 3)
+		return appendStringMap(appendStrings(appendString(p, q.Service), q.Tags), q.NodeMeta)
 	case *catalog.NodeServicesQuery:
-		return 4
+		head(queryNodeServices, 1)
+		return appendString(p, q.Node)
 	case *catalog.NodeChecksQuery:
-		return 5
+		head(queryNodeChecks, 1)
+		return appendString(p, q.Node)
 	case *catalog.ServiceChecksQuery:
-		return 6
+		head(queryServiceChecks, 2)
+		return appendStringMap(appendString(p, q.Service), q.NodeMeta)
 	case *catalog.StateChecksQuery:
-		return 7
+		head(queryStateChecks, 2)
+		return appendStringMap(appendString(p, q.State), q.NodeMeta)
 	case *catalog.HealthServiceQuery:
-		return 8
+		head(queryHealthService, 4)
+		p = appendStringMap(appendStrings(appendString(p, q.Service), q.Tags), q.NodeMeta)
+		return appendBool(p, q.PassingOnly)
 	case *catalog.KVGetQuery:
-		return 9
+		head(queryKVGet, 1)
+		return appendString(p, q.Key)
 	case *catalog.KVListQuery:
-		return 10
+		head(queryKVList, 1)
+		return appendString(p, q.Prefix)
 	case *catalog.KVKeysQuery:
-		return 11
+		head(queryKVKeys, 2)
+		return appendString(appendString(p, q.Prefix), q.Separator)
 	case *catalog.AutopilotQuery:
-		return 12
+		head(queryAutopilot, 0)
+		return p
 	}
 	panic(fmt.Sprintf("wire: %T is no query", q))
 }
 
-// appendQuery writes the kind and the fields, of which the hot queries have but one.
-func appendQuery(p []byte, q catalog.Query) []byte {
-	p = append(appendArray(p, 2), kindOf(q))
-	if kv, ok := q.(*catalog.KVGetQuery); ok {
-		return appendString(p, kv.Key)
-	}
-	return pack(p, q)
-}
-
 func (r *reader) query() catalog.Query {
-	more := r.fields(2)
-	kind, ok := queryKinds[r.small()]
-	if !ok {
-		r.fail("unknown query")
-		return nil
+	more := r.fields(1)
+	known, q := 0, catalog.Query(nil)
+	switch kind := r.small(); kind {
+	case queryNodes:
+		known, q = 1, &catalog.NodesQuery{NodeMeta: r.stringMap()}
+	case queryServices:
+		known, q = 1, &catalog.ServicesQuery{NodeMeta: r.stringMap()}
+	case queryServiceNodes:
+		known, q = 3, &catalog.ServiceNodesQuery{Service: r.string(), Tags: r.strings(), NodeMeta: r.stringMap()}
+	case queryNodeServices:
+		known, q = 1, &catalog.NodeServicesQuery{Node: r.string()}
+	case queryNodeChecks:
+		known, q = 1, &catalog.NodeChecksQuery{Node: r.string()}
+	case queryServiceChecks:
+		known, q = 2, &catalog.ServiceChecksQuery{Service: r.string(), NodeMeta: r.stringMap()}
+	case queryStateChecks:
+		known, q = 2, &catalog.StateChecksQuery{State: r.string(), NodeMeta: r.stringMap()}
+	case queryHealthService:
+		known, q = 4, &catalog.HealthServiceQuery{Service: r.string(), Tags: r.strings(), NodeMeta: r.stringMap(), PassingOnly: r.bool()}
+	case queryKVGet:
+		known, q = 1, &catalog.KVGetQuery{Key: r.string()}
+	case queryKVList:
+		known, q = 1, &catalog.KVListQuery{Prefix: r.string()}
+	case queryKVKeys:
+		known, q = 2, &catalog.KVKeysQuery{Prefix: r.string(), Separator: r.string()}
+	case queryAutopilot:
+		q = &catalog.AutopilotQuery{}
+	default:
+		r.fail(fmt.Sprintf("query of unknown kind %d", kind))
 	}
-	q := kind.make()
-	if kv, ok := q.(*catalog.KVGetQuery); ok {
-		kv.Key = r.string()
-	} else {
-		r.unpack(q)
-	}
-	r.skip(more)
+	r.rest(more - known)
 	return q
 }
 
-// appendAnswer writes the kind of the query it answers, index and value.
-func appendAnswer(p []byte, a *catalog.Answer) []byte {
-	p = appendArray(p, 3)
-	p = append(p, answerKind(a.Value))
-	p = appendUint(p, a.Index)
-	if e, ok := a.Value.(*catalog.DirEntry); ok {
-		return appendEntryValue(p, e)
+// rest skips the fields behind those that were read, of which there must not have been too few.
+func (r *reader) rest(more int) {
+	if more < 0 {
+		r.fail("a field is missing")
+		return
 	}
-	return pack(p, a.Value)
+	r.skip(more)
 }
 
-// answerKind is a kind of query that has values of this type.
-func answerKind(v any) uint8 {
-	switch v.(type) {
+// Kinds of answers, by the type of the value. A number is never given another meaning.
+const (
+	answerNodes           = 1
+	answerServices        = 2
+	answerServiceNodes    = 3
+	answerNodeServices    = 4
+	answerChecks          = 5
+	answerCheckedServices = 6
+	answerDirEntry        = 7
+	answerDirEntries      = 8
+	answerKeys            = 9
+	answerAutopilot       = 10
+)
+
+// appendAnswer writes index, kind and value.
+func appendAnswer(p []byte, a *catalog.Answer) []byte {
+	p = appendUint(appendArray(p, 3), a.Index)
+	switch v := a.Value.(type) {
 	case []*catalog.Node:
-		return 1
+		return appendList(append(p, answerNodes), v, appendNode)
 	case map[string][]string:
-		return 2
+		return appendMap(append(p, answerServices), v, appendStrings)
 	case []*catalog.ServiceNode:
-		return 3
+		return appendList(append(p, answerServiceNodes), v, appendServiceNode)
 	case *catalog.NodeServices:
-		return 4
+		return appendOptional(append(p, answerNodeServices), v, appendNodeServices)
 	case []*catalog.HealthCheck:
-		return 5
+		return appendList(append(p, answerChecks), v, appendCheck)
 	case []*catalog.CheckServiceNode:
-		return 8
+		return appendList(append(p, answerCheckedServices), v, appendCheckedService)
 	case *catalog.DirEntry:
-		return 9
+		return appendOptional(append(p, answerDirEntry), v, appendDirEntry)
 	case []*catalog.DirEntry:
-		return 10
+		return appendList(append(p, answerDirEntries), v, appendDirEntry)
 	case []string:
-		return 11
+		return appendStrings(append(p, answerKeys), v)
 	case *catalog.AutopilotConfig:
-		return 12
+		return appendOptional(append(p, answerAutopilot), v, appendAutopilot)
 	}
-	panic(fmt.Sprintf("wire: %T is no answer", v))
+	panic(fmt.Sprintf("wire: %T is no answer", a.Value))
 }
 
 func (r *reader) answer() *catalog.Answer {
 	more := r.fields(3)
-	kind, ok := queryKinds[r.small()]
 	a := &catalog.Answer{Index: r.uint()}
-	if !ok {
-		r.fail("unknown answer")
-		return nil
+	switch kind := r.small(); kind {
+	case answerNodes:
+		a.Value = readList(r, 9, (*reader).node)
+	case answerServices:
+		a.Value = readMap(r, (*reader).strings)
+	case answerServiceNodes:
+		a.Value = readList(r, 21, (*reader).serviceNode)
+	case answerNodeServices:
+		a.Value = readOptional(r, (*reader).nodeServices)
+	case answerChecks:
+		a.Value = readList(r, 22, (*reader).check)
+	case answerCheckedServices:
+		a.Value = readList(r, 24, (*reader).checkedService)
+	case answerDirEntry:
+		a.Value = readOptional(r, (*reader).dirEntry)
+	case answerDirEntries:
+		a.Value = readList(r, 8, (*reader).dirEntry)
+	case answerKeys:
+		a.Value = r.strings()
+	case answerAutopilot:
+		a.Value = readOptional(r, (*reader).autopilot)
+	default:
+		r.fail(fmt.Sprintf("answer of unknown kind %d", kind))
 	}
-	a.Value = kind.answer(r)
 	r.skip(more)
 	return a
 }
 
-func appendEntryValue(p []byte, e *catalog.DirEntry) []byte {
-	if e == nil {
-		return appendArray(p, 0)
+// answerSize is about how long an answer gets, for those that tell without a long look.
+func answerSize(a *catalog.Answer) int {
+	size := 16
+	switch v := a.Value.(type) {
+	case *catalog.DirEntry:
+		if v != nil {
+			size += dirEntrySize(v)
+		}
+	case []*catalog.DirEntry:
+		for _, e := range v {
+			size += dirEntrySize(e)
+		}
 	}
-	p = appendArray(p, 7)
-	p = appendUint(p, e.LockIndex)
-	p = appendString(p, e.Key)
-	p = appendUint(p, e.Flags)
-	p = appendBytes(p, e.Value)
-	p = appendString(p, e.Session)
-	p = appendUint(p, e.CreateIndex)
-	return appendUint(p, e.ModifyIndex)
-}
-
-func (r *reader) entryValue() any {
-	n := r.array()
-	if n == 0 {
-		return (*catalog.DirEntry)(nil)
-	}
-	if n < 7 {
-		r.fail("a field is missing")
-	}
-	e := &catalog.DirEntry{LockIndex: r.uint(), Key: r.string(), Flags: r.uint(), Value: r.bytes(), Session: r.string()}
-	e.CreateIndex, e.ModifyIndex = r.uint(), r.uint()
-	r.skip(n - 7)
-	return e
+	return size
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"time"
 
 	"concord/raft"
@@ -8,10 +9,7 @@ import (
 
 // AppendRaft appends an encoded message to dst.
 func AppendRaft(dst []byte, m *raft.Message) []byte {
-	if dst == nil {
-		dst = make([]byte, 0, raftSize(m))
-	}
-	p := appendArray(append(dst, Version), 20)
+	p := appendArray(append(slices.Grow(dst, raftSize(m)), Version), 20)
 	p = appendUint(p, uint64(m.Type))
 	p = appendString(p, string(m.From))
 	p = appendString(p, string(m.To))
@@ -39,7 +37,7 @@ func AppendRaft(dst []byte, m *raft.Message) []byte {
 
 // raftSize is about how long a message gets.
 func raftSize(m *raft.Message) int {
-	n := 192 + len(m.Chunk) + len(m.Cursor) + len(m.Next)
+	n := 256 + len(m.Chunk) + len(m.Cursor) + len(m.Next)
 	for i := range m.Entries {
 		n += 32 + len(m.Entries[i].Data)
 	}
@@ -51,27 +49,26 @@ func appendEntry(p []byte, e *raft.Entry) []byte {
 	p = appendUint(p, e.Term)
 	p = appendUint(p, e.Index)
 	p = appendUint(p, uint64(e.Type))
-	if e.Type == raft.EntryConfig && e.Config != nil {
-		return appendConfig(p, e.Config)
+	if e.Type == raft.EntryConfig {
+		return appendOptional(p, e.Config, appendConfig)
 	}
 	return appendBytes(p, e.Data)
 }
 
 func appendConfig(p []byte, c *raft.Configuration) []byte {
-	p = appendArray(p, len(c.Servers))
-	for _, s := range c.Servers {
-		p = appendArray(p, 3)
-		p = appendString(p, string(s.ID))
-		p = appendString(p, s.Address)
-		p = appendUint(p, uint64(s.Suffrage))
-	}
-	return p
+	return appendList(appendArray(p, 1), c.Servers, appendServer)
 }
 
-// appendSnapshot writes the fields of a snapshot's chunk, or an empty array where there are none.
+func appendServer(p []byte, s raft.Server) []byte {
+	p = appendString(appendArray(p, 3), string(s.ID))
+	p = appendString(p, s.Address)
+	return appendUint(p, uint64(s.Suffrage))
+}
+
+// appendSnapshot writes the fields of a snapshot's chunk, or nil where there are none.
 func appendSnapshot(p []byte, m *raft.Message) []byte {
 	if m.Snapshot == nil {
-		return appendArray(p, 0)
+		return append(p, codeNil)
 	}
 	p = appendArray(p, 8)
 	p = appendUint(p, m.Snapshot.Index)
@@ -95,13 +92,10 @@ func DecodeRaft(p []byte) (raft.Message, error) {
 	m.Transfer = r.bool()
 	m.PrevIndex, m.PrevTerm = r.uint(), r.uint()
 	if n := r.array(); n > 0 {
-		// An entry takes at least five bytes, so this is at most a constant factor of the input.
+		// An entry takes at least five bytes, so that this is a small multiple of the input.
 		m.Entries = make([]raft.Entry, 0, min(n, len(r.p)/5+1))
-		for range n {
+		for ; n > 0 && r.err == nil; n-- {
 			m.Entries = append(m.Entries, r.entry())
-			if r.err != nil {
-				break
-			}
 		}
 	}
 	m.Commit, m.SentAt, m.Round = r.uint(), time.Duration(r.int()), r.uint()
@@ -116,22 +110,11 @@ func DecodeRaft(p []byte) (raft.Message, error) {
 	return m, nil
 }
 
-// small reads a number that fits a byte.
-func (r *reader) small() uint8 {
-	v := r.uint()
-	if v > 255 {
-		r.fail("number out of range")
-		return 0
-	}
-	return uint8(v)
-}
-
 func (r *reader) entry() raft.Entry {
 	more := r.fields(4)
 	e := raft.Entry{Term: r.uint(), Index: r.uint(), Type: raft.EntryType(r.small())}
 	if e.Type == raft.EntryConfig {
-		c := r.config()
-		e.Config = &c
+		e.Config = readOptional(r, (*reader).config)
 	} else {
 		e.Data = r.bytes()
 	}
@@ -139,31 +122,27 @@ func (r *reader) entry() raft.Entry {
 	return e
 }
 
-func (r *reader) config() (c raft.Configuration) {
-	for range r.array() {
-		more := r.fields(3)
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ID(r.string()), Address: r.string(), Suffrage: raft.Suffrage(r.small())})
-		r.skip(more)
-		if r.err != nil {
-			return raft.Configuration{}
-		}
-	}
+func (r *reader) config() *raft.Configuration {
+	more := r.fields(1)
+	c := &raft.Configuration{Servers: readList(r, 4, (*reader).server)}
+	r.skip(more)
 	return c
 }
 
+func (r *reader) server() raft.Server {
+	more := r.fields(3)
+	s := raft.Server{ID: raft.ID(r.string()), Address: r.string(), Suffrage: raft.Suffrage(r.small())}
+	r.skip(more)
+	return s
+}
+
+// snapshot reads what appendSnapshot wrote.
 func (r *reader) snapshot(m *raft.Message) {
-	n := r.array()
-	if n == 0 {
+	if r.isNil() {
 		return
 	}
-	if n < 8 {
-		r.fail("a field is missing")
-		return
-	}
-	s := &raft.SnapshotMeta{Index: r.uint(), Term: r.uint()}
-	s.Config = r.config()
-	s.ConfigIndex = r.uint()
+	more := r.fields(8)
+	m.Snapshot = &raft.SnapshotMeta{Index: r.uint(), Term: r.uint(), Config: *r.config(), ConfigIndex: r.uint()}
 	m.Cursor, m.Chunk, m.Next, m.Done = r.bytes(), r.bytes(), r.bytes(), r.bool()
-	m.Snapshot = s
-	r.skip(n - 8)
+	r.skip(more)
 }

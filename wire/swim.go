@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,7 +12,7 @@ import (
 // the receiver.
 func AppendPacket(dst []byte, p *swim.Packet) []byte {
 	m := &p.Message
-	b := appendArray(append(dst, Version), 9)
+	b := appendArray(append(slices.Grow(dst, p.Size()), Version), 9)
 	b = appendUint(b, uint64(m.Type))
 	b = appendUint(b, m.Seq)
 	b = appendString(b, m.Target)
@@ -25,12 +24,16 @@ func AppendPacket(dst []byte, p *swim.Packet) []byte {
 	return appendUpdates(b, p.Updates)
 }
 
+// appendAddr leaves the zone out: it means nothing on another machine.
 func appendAddr(b []byte, a netip.AddrPort) []byte {
 	if !a.IsValid() {
-		return appendBytes(b, nil)
+		return append(b, codeNil)
 	}
-	bin, _ := a.MarshalBinary() // never fails for a valid address
-	return appendBytes(b, bin)
+	start := len(b) + 2
+	a = netip.AddrPortFrom(a.Addr().WithZone(""), a.Port())
+	b, _ = a.AppendBinary(append(b, codeBin8, 0)) // never fails for a valid address
+	b[start-1] = byte(len(b) - start)
+	return b
 }
 
 func appendUpdates(b []byte, us []swim.Update) []byte {
@@ -51,16 +54,15 @@ func appendUpdates(b []byte, us []swim.Update) []byte {
 	return b
 }
 
-// appendTags writes names and values in order of the names.
+// appendTags writes no tags as an empty map, nil or not: gossip does not tell one from the other.
 func appendTags(b []byte, tags map[string]string) []byte {
-	b = appendArray(b, 2*len(tags))
-	for _, k := range slices.Sorted(maps.Keys(tags)) {
-		b = appendString(appendString(b, k), tags[k])
+	if len(tags) == 0 {
+		return append(b, codeMap)
 	}
-	return b
+	return appendStringMap(b, tags)
 }
 
-// DecodePacket decodes what AppendPacket wrote.
+// DecodePacket decodes what AppendPacket wrote. User aliases data.
 func DecodePacket(data []byte) (swim.Packet, error) {
 	r := begin(data)
 	more := r.fields(9)
@@ -116,21 +118,8 @@ func (r *reader) updates() []swim.Update {
 }
 
 func (r *reader) tags() map[string]string {
-	n := r.array()
-	if n == 0 {
-		return nil
+	if tags := r.stringMap(); len(tags) > 0 {
+		return tags
 	}
-	if n%2 != 0 {
-		r.fail("a tag without a value")
-		return nil
-	}
-	tags := make(map[string]string, min(n/2, 64))
-	for range n / 2 {
-		k := r.string()
-		tags[k] = r.string()
-		if r.err != nil {
-			return nil
-		}
-	}
-	return tags
+	return nil
 }
