@@ -240,6 +240,7 @@ func (h *Host) request(req *wire.Request, done func(*wire.Response)) {
 	h.token++
 	token := h.token
 	h.waiting[token] = done
+	req = h.mutateRequest(req)
 	h.input(func() { h.node.OnRequest(token, req) })
 }
 
