@@ -13,7 +13,7 @@ import (
 var Mutants = map[string]string{
 	"ack-before-fsync": "log writes are reported durable before they are",
 	"lease-ignored":    "every read is served by whoever is asked",
-	"unsynced-log":     "the log is written without a sync, so that a crash loses its end",
+	"apply-skipped":    "one server leaves out a committed command now and then",
 }
 
 func (h *Host) has(mutant string) bool { return h.w.Options.Mutant == mutant }
