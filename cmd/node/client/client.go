@@ -1,0 +1,119 @@
+// Package client talks to an agent's HTTP API for the command line.
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// Client is a connection to one agent.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+	query url.Values // sent with every request
+}
+
+// New returns a client of the agent at addr, "host:port" or a URL; empty: CONSUL_HTTP_ADDR, else 127.0.0.1:8500.
+func New(addr, token, datacenter string, stale bool) *Client {
+	if addr == "" {
+		addr = os.Getenv("CONSUL_HTTP_ADDR")
+	}
+	if addr == "" {
+		addr = "127.0.0.1:8500"
+	}
+	if !strings.Contains(addr, "://") {
+		addr = "http://" + addr
+	}
+	if token == "" {
+		token = os.Getenv("CONSUL_HTTP_TOKEN")
+	}
+	c := &Client{base: strings.TrimSuffix(addr, "/"), token: token, http: &http.Client{Timeout: 2 * time.Minute}, query: url.Values{}}
+	if datacenter != "" {
+		c.query.Set("dc", datacenter)
+	}
+	if stale {
+		c.query.Set("stale", "")
+	}
+	return c
+}
+
+// StatusError is an answer that is no success.
+type StatusError struct {
+	Code int
+	Body string
+}
+
+// Error is what Consul's command line says.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("Unexpected response code: %d (%s)", e.Code, strings.TrimSpace(e.Body))
+}
+
+// Do makes a request and returns the body of a successful answer. in, if not nil, is sent: bytes as they are,
+// anything else as JSON.
+func (c *Client) Do(method, path string, query url.Values, in any) ([]byte, error) {
+	var body io.Reader
+	switch v := in.(type) {
+	case nil:
+	case []byte:
+		body = bytes.NewReader(v)
+	default:
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	all := url.Values{}
+	for _, vs := range []url.Values{c.query, query} {
+		for k, v := range vs {
+			all[k] = v
+		}
+	}
+	u := c.base + (&url.URL{Path: path}).EscapedPath()
+	if len(all) > 0 {
+		u += "?" + all.Encode()
+	}
+	req, err := http.NewRequest(method, u, body)
+	if err != nil {
+		return nil, err
+	}
+	if c.token != "" {
+		req.Header.Set("X-Consul-Token", c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach the agent at %s: %w: is it running? Say where with -http-addr or CONSUL_HTTP_ADDR", c.base, err)
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return out, &StatusError{resp.StatusCode, string(out)}
+	}
+	return out, nil
+}
+
+// Get decodes the answer of a GET into v.
+func (c *Client) Get(path string, query url.Values, v any) error {
+	out, err := c.Do(http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(out, v)
+}
+
+// Put makes a PUT that has no answer worth reading.
+func (c *Client) Put(path string, query url.Values, in any) error {
+	_, err := c.Do(http.MethodPut, path, query, in)
+	return err
+}
