@@ -157,7 +157,10 @@ func (p *Process) Change(ctx context.Context, f httpapi.AgentChange) error {
 	err := p.runner.Call(ctx, func(n *node.Node) {
 		n.WithAgent(func(now time.Duration, a *agent.Local) { refused = f(change{now, a}) })
 	})
-	return errors.Join(err, refused)
+	if err = errors.Join(err, refused); err != nil {
+		return err
+	}
+	return p.runner.Settled(ctx) // what was registered is on disk before the answer
 }
 
 // Reload reads the configuration again and takes over services, checks and the log level.

@@ -29,7 +29,7 @@ func (e *env) Send(m transport.Envelope) {
 func (e *env) Persist(t node.PersistTask) { e.writes.force(t) }
 func (e *env) Apply(t node.ApplyTask)     { e.applies.force(t) }
 func (e *env) Fetch(t node.FetchTask)     { e.fetches.force(t) }
-func (e *env) Agent(t node.AgentTask)     { e.hosts.force(t) }
+func (e *env) Agent(t node.AgentTask)     { e.hosts.force(hostJob{task: t}) }
 
 func (e *env) Save(name string, data []byte) { e.saves.force(save{name, data}) }
 

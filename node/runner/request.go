@@ -67,7 +67,7 @@ func (r *Runner) handle(e *event) {
 		r.node.OnFetched(*e.fetched)
 	case evCall:
 		e.call(r.node)
-		close(e.done)
+		r.called = append(r.called, e.done)
 	}
 }
 

@@ -56,10 +56,11 @@ type Runner struct {
 	applies *mailbox[node.ApplyTask]
 	reads   chan node.ReadTask
 	fetches *mailbox[node.FetchTask]
-	hosts   *mailbox[node.AgentTask]
+	hosts   *mailbox[hostJob]
 	saves   *mailbox[save]
 	waiters map[uint64]*waiter // of the loop only
 	token   uint64
+	called  []chan struct{} // calls whose effects are not carried out yet
 
 	gossip, stream, server transport.Transport // packets, gossip streams, server RPC
 
@@ -67,6 +68,12 @@ type Runner struct {
 	stopped chan struct{}
 	fatal   atomic.Pointer[error]
 	dropped atomic.Uint64
+}
+
+// hostJob is a task for the host, or, with done, a question whether all before it are finished.
+type hostJob struct {
+	task node.AgentTask
+	done chan struct{}
 }
 
 type save struct {
@@ -86,7 +93,7 @@ func New(cfg node.Config, opts Options) (*Runner, error) {
 		opts: opts, start: time.Now(), log: opts.Log, named: map[string]hclog.Logger{},
 		inbox: newMailbox[event](inboxLimit), writes: newMailbox[node.PersistTask](inboxLimit),
 		applies: newMailbox[node.ApplyTask](inboxLimit), fetches: newMailbox[node.FetchTask](inboxLimit),
-		hosts: newMailbox[node.AgentTask](inboxLimit), saves: newMailbox[save](inboxLimit),
+		hosts: newMailbox[hostJob](inboxLimit), saves: newMailbox[save](inboxLimit),
 		reads: make(chan node.ReadTask, 4096), waiters: map[uint64]*waiter{}, stopped: make(chan struct{}),
 	}
 	var disk node.Disk
@@ -116,8 +123,8 @@ func (r *Runner) Attach(gossip, stream, server transport.Transport) {
 // Start begins to run the node.
 func (r *Runner) Start() {
 	r.goWorker(r.loop)
-	r.goWorker(func() { serve(r.hosts, func(ts []node.AgentTask) { r.carry(ts) }) })
-	r.goWorker(func() { serve(r.saves, func(ss []save) { r.save(ss) }) })
+	r.goWorker(func() { serve(r.hosts, r.carry) })
+	r.goWorker(func() { serve(r.saves, r.save) })
 	if r.opts.Disk == nil {
 		return
 	}
@@ -201,6 +208,10 @@ func (r *Runner) loop() {
 			r.node.OnTick()
 		}
 		r.node.Drain()
+		for _, done := range r.called {
+			close(done)
+		}
+		r.called = r.called[:0]
 		if next := r.node.NextDeadline(); next != never {
 			timer.Reset(max(0, next-r.now()))
 		} else {
@@ -249,7 +260,22 @@ func (r *Runner) Deliver(e transport.Envelope) {
 // PeerEvent takes what a transport noticed (transport.Handler).
 func (r *Runner) PeerEvent(e transport.Event) { r.inbox.put(event{kind: evPeer, peer: e}) }
 
-// Call runs f on the node's loop and returns when it is done.
+// Settled returns once the host has carried out all that the local agent wanted before, such as keeping a
+// definition.
+func (r *Runner) Settled(ctx context.Context) error {
+	done := make(chan struct{})
+	if !r.hosts.force(hostJob{done: done}) {
+		return ErrStopped
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the agent: %w", ctx.Err())
+	}
+}
+
+// Call runs f on the node's loop and returns when what it led to is handed to the workers.
 func (r *Runner) Call(ctx context.Context, f func(*node.Node)) error {
 	done := make(chan struct{})
 	ran := false

@@ -52,9 +52,13 @@ func (r *Runner) readWorker() {
 }
 
 // carry hands the local agent's wishes to the host.
-func (r *Runner) carry(tasks []node.AgentTask) {
-	for _, t := range tasks {
-		r.opts.Host.Carry(t)
+func (r *Runner) carry(jobs []hostJob) {
+	for _, j := range jobs {
+		if j.done != nil {
+			close(j.done)
+			continue
+		}
+		r.opts.Host.Carry(j.task)
 	}
 }
 
