@@ -60,8 +60,9 @@ type Handler interface {
 }
 
 // Transport sends envelopes. Send never blocks: it queues, and drops (with a count, and an
-// Unreachable event for streams) when the peer's queue is full. Delivery is not guaranteed, and
-// of streams of one class to one peer only the order is.
+// Unreachable event for streams) when the peer's queue is full. The payload belongs to the transport then.
+// Delivery is not guaranteed. What of a stream of one class to one peer arrives does so in order, except
+// where a new connection takes the place of another.
 type Transport interface {
 	Send(Envelope)
 	Close() error

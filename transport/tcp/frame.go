@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
 
 	"concord/transport"
 )
@@ -23,10 +23,15 @@ const (
 	maxLabel = 255
 )
 
+// goodbye stands where a frame's length does: the sender closes the connection because nobody used it, and
+// the end that follows says nothing about its health.
+const goodbye = math.MaxUint32
+
 var (
-	errHello = errors.New("not a hello of this protocol")
-	errFrame = errors.New("malformed frame")
-	errIdle  = errors.New("idle")
+	errHello   = errors.New("not a hello of this protocol")
+	errFrame   = errors.New("malformed frame")
+	errIdle    = errors.New("idle")
+	errGoodbye = errors.New("closed by the peer, which found it idle")
 )
 
 func writeHello(w io.Writer, k key) error {
@@ -60,41 +65,98 @@ func readHello(r io.Reader) (key, error) {
 	return k, nil
 }
 
-// writeFrames writes all frames with one system call.
-func writeFrames(c net.Conn, frames [][]byte) error {
-	heads := make([]byte, 4*len(frames))
-	buffers := make(net.Buffers, 0, 2*len(frames))
-	for i, f := range frames {
-		head := heads[4*i : 4*i+4]
-		binary.BigEndian.PutUint32(head, uint32(len(f)))
-		buffers = append(buffers, head, f)
+// batch is how much is written with one system call.
+const batch = 64 << 10
+
+var batches = sync.Pool{New: func() any { b := make([]byte, 0, batch); return &b }}
+
+// writeFrames writes frames, small ones together. The peer must accept something within the timeout each time.
+func writeFrames(c net.Conn, frames [][]byte, timeout time.Duration) error {
+	pooled := batches.Get().(*[]byte)
+	defer batches.Put(pooled)
+	buf := (*pooled)[:0]
+	for _, f := range frames {
+		if len(buf)+4+len(f) > batch {
+			if err := writeAll(c, buf, timeout); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+		buf = binary.BigEndian.AppendUint32(buf, uint32(len(f)))
+		if len(buf)+len(f) <= batch {
+			buf = append(buf, f...)
+			continue
+		}
+		if err := errors.Join(writeAll(c, buf, timeout), writeAll(c, f, timeout)); err != nil {
+			return err
+		}
+		buf = buf[:0]
 	}
-	_, err := buffers.WriteTo(c)
-	return err
+	return writeAll(c, buf, timeout)
 }
 
-// growth is how much is allocated for a payload before it has arrived.
-const growth = 1 << 20
+// stride is how much of a large frame a slow peer must accept within the timeout.
+const stride = 256 << 10
 
-// readFrames hands payloads to deliver until the connection ends. One that is silent in both directions for as
-// long as idle ends with errIdle.
-func readFrames(c net.Conn, limit int, idle time.Duration, wrote func() time.Time, deliver func([]byte)) error {
-	r := bufio.NewReaderSize(c, 64<<10)
+func writeAll(c net.Conn, p []byte, timeout time.Duration) error {
+	for len(p) > 0 {
+		c.SetWriteDeadline(time.Now().Add(timeout))
+		n, err := c.Write(p[:min(len(p), stride)])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// patient is a connection of which each read has a deadline: a long one between frames, a short one inside of a frame.
+type patient struct {
+	net.Conn
+	inFrame     bool
+	idle, frame time.Duration
+}
+
+// Read implements io.Reader.
+func (p *patient) Read(b []byte) (int, error) {
+	timeout := p.idle
+	if p.inFrame {
+		timeout = p.frame
+	}
+	p.SetReadDeadline(time.Now().Add(timeout))
+	return p.Conn.Read(b)
+}
+
+// bufferSize of the connections of a class. Raft has few, RPC as many as there are agents.
+func bufferSize(c transport.Class) int {
+	if c == transport.Raft {
+		return 64 << 10
+	}
+	return 8 << 10
+}
+
+// readFrames hands payloads to deliver until the connection ends. It asks idle whether to end one that has been silent
+// for as long as c is patient; it then ends with errIdle.
+func readFrames(c *patient, buffer, limit int, idle func() bool, deliver func([]byte)) error {
+	r := bufio.NewReaderSize(c, buffer)
 	var head [4]byte
 	for {
-		if r.Buffered() < 4 {
-			if err := waitFrame(c, r, idle, wrote); err != nil {
+		if r.Buffered() == 0 {
+			if err := waitFrame(c, r, idle); err != nil {
 				return err
 			}
 		}
 		if _, err := io.ReadFull(r, head[:]); err != nil {
 			return err
 		}
-		n := int(binary.BigEndian.Uint32(head[:]))
-		if n > limit {
+		n := binary.BigEndian.Uint32(head[:])
+		if n == goodbye {
+			return errGoodbye
+		}
+		if uint64(n) > uint64(limit) {
 			return fmt.Errorf("%w: %d bytes, at most %d", errFrame, n, limit)
 		}
-		payload, err := readPayload(r, n)
+		payload, err := readPayload(r, int(n))
 		if err != nil {
 			return err
 		}
@@ -102,52 +164,36 @@ func readFrames(c net.Conn, limit int, idle time.Duration, wrote func() time.Tim
 	}
 }
 
-// waitFrame waits for the first byte of a frame, then gives the rest of it a deadline.
-func waitFrame(c net.Conn, r *bufio.Reader, idle time.Duration, wrote func() time.Time) error {
+// waitFrame waits for the first byte of a frame.
+func waitFrame(c *patient, r *bufio.Reader, idle func() bool) error {
+	c.inFrame = false
+	defer func() { c.inFrame = true }()
 	for {
-		c.SetReadDeadline(time.Now().Add(idle))
 		_, err := r.Peek(1)
-		if err == nil {
-			c.SetReadDeadline(time.Now().Add(30 * time.Second))
-			return nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if time.Since(wrote()) >= idle {
+		if idle() {
 			return errIdle
 		}
 	}
 }
 
+// growth is how much is allocated for a payload before any of it has arrived.
+const growth = 64 << 10
+
 // readPayload reads n bytes and allocates only as they arrive.
 func readPayload(r io.Reader, n int) ([]byte, error) {
-	p := make([]byte, min(n, growth))
-	if _, err := io.ReadFull(r, p); err != nil {
-		return nil, err
-	}
-	for len(p) < n {
-		more := make([]byte, min(n-len(p), len(p)))
-		if _, err := io.ReadFull(r, more); err != nil {
+	p := make([]byte, 0, min(n, growth))
+	for {
+		more := min(n, cap(p)) - len(p)
+		got, err := io.ReadFull(r, p[len(p):len(p)+more])
+		if p = p[:len(p)+got]; err != nil {
 			return nil, err
 		}
-		p = append(p, more...)
+		if len(p) == n {
+			return p, nil
+		}
+		p = slices.Grow(p, min(n-len(p), 3*len(p)))
 	}
-	return p, nil
-}
-
-// rarely logs at most one line in ten seconds: what it is about comes from strangers.
-type rarely struct {
-	mu   sync.Mutex
-	last time.Time
-}
-
-func (r *rarely) log(l hclog.Logger, msg string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if time.Since(r.last) < 10*time.Second {
-		return
-	}
-	r.last = time.Now()
-	l.Warn("transport: "+msg, args...)
 }

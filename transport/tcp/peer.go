@@ -1,7 +1,10 @@
 package tcp
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,34 +15,57 @@ import (
 )
 
 // peer is the sending half of a conversation: a bounded queue, and a goroutine that writes what is in it to
-// the connection there is, or opens one.
+// the connection there is, or opens one. The connection that was opened last, by either side, is the one written to.
 type peer struct {
-	t   *Transport
-	key key
+	t    *Transport
+	key  key
+	wake chan struct{}
 
-	mu      sync.Mutex
-	queue   [][]byte
-	bytes   int
-	conn    net.Conn
-	dialing bool
-	wake    chan struct{}
-	wrote   atomic.Int64 // when it last wrote, in nanoseconds
+	mu           sync.Mutex
+	queue        [][]byte
+	count, bytes int      // in the queue and being written
+	conn         net.Conn // to be written to
+	writing      net.Conn // being written to
+	wrote        time.Time
+	used         bool // something was sent, and not only received
+	full         bool // the last payload found no room
+	probe        bool // the connection broke: see who is there
+	retired      bool // forgotten by the transport
+
 	telling atomic.Int32 // events under way to the handler
+
+	// Of the goroutine alone.
+	spare    [][]byte
+	failures int
+	retryAt  time.Time
 }
 
 func newPeer(t *Transport, k key) *peer {
 	return &peer{t: t, key: k, wake: make(chan struct{}, 1)}
 }
 
-// push queues a payload, false if there is no room.
+// push queues a payload. It tells whether the peer can still be used.
 func (p *peer) push(payload []byte) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.queue) >= p.t.cfg.QueueLen || p.bytes+len(payload) > p.t.cfg.QueueBytes {
+	if p.retired {
+		p.mu.Unlock()
 		return false
 	}
+	if p.count >= p.t.cfg.QueueLen || p.bytes+len(payload) > p.t.cfg.QueueBytes {
+		first := !p.full
+		p.full = true
+		p.mu.Unlock()
+		p.t.count.dropped.Add(1)
+		if first {
+			p.tell(transport.Unreachable)
+		}
+		return true
+	}
 	p.queue = append(p.queue, payload)
+	p.count++
 	p.bytes += len(payload)
+	p.used, p.full = true, false
+	p.mu.Unlock()
 	p.signal()
 	return true
 }
@@ -66,139 +92,207 @@ func (p *peer) tell(what transport.EventType) {
 	})
 }
 
-// take returns what is queued.
-func (p *peer) take() [][]byte {
+// adopt makes a connection the one to write to. It tells whether the peer can still be used.
+func (p *peer) adopt(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	q := p.queue
-	p.queue, p.bytes = nil, 0
-	return q
+	if p.retired {
+		return false
+	}
+	p.conn, p.wrote, p.probe = c, time.Now(), false
+	return true
 }
 
-// adopt makes a connection the one to write to.
-func (p *peer) adopt(c net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conn = c
-	p.wrote.Store(time.Now().UnixNano())
-}
-
-func (p *peer) lastWrite() time.Time { return time.Unix(0, p.wrote.Load()) }
-
-func (p *peer) current() net.Conn {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.conn
-}
-
-// write is the peer's goroutine. It ends when nothing was sent for a while and no connection is open.
-func (p *peer) write() {
-	defer p.t.wg.Done()
+// run is the peer's goroutine. It ends when nothing was sent for a while and no connection is open.
+func (p *peer) run() {
 	idle := time.NewTimer(p.t.cfg.IdleTimeout)
 	defer idle.Stop()
 	for {
+		timeout := false
 		select {
-		case <-p.t.stop:
+		case <-p.t.ctx.Done():
 			return
 		case <-p.wake:
-			if frames := p.take(); len(frames) > 0 {
-				p.flush(frames)
-			}
 		case <-idle.C:
-			if p.retire() {
-				return
-			}
+			timeout = true
+		}
+		c, frames, probe := p.take()
+		switch {
+		case len(frames) > 0:
+			p.flush(c, frames)
+		case probe && c == nil:
+			p.findOut()
+		}
+		p.done(frames)
+		if p.retire(timeout) {
+			return
 		}
 		idle.Reset(p.t.cfg.IdleTimeout)
 	}
 }
 
-// retire forgets a peer that nobody talks to.
-func (p *peer) retire() bool {
-	p.t.mu.Lock()
-	defer p.t.mu.Unlock()
+// take returns the connection, what is queued for it, and whether to find out about the peer.
+func (p *peer) take() (net.Conn, [][]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conn != nil || len(p.queue) > 0 || p.dialing {
-		return false
+	frames, probe := p.queue, p.probe
+	p.queue, p.spare, p.probe = p.spare, nil, false
+	p.writing = p.conn
+	return p.conn, frames, probe
+}
+
+// done makes room for as much as was taken.
+func (p *peer) done(frames [][]byte) {
+	size := payloadBytes(frames)
+	p.mu.Lock()
+	p.count -= len(frames)
+	p.bytes -= size
+	p.writing = nil
+	if len(frames) > 0 {
+		p.wrote = time.Now()
 	}
-	delete(p.t.peers, p.key)
-	return true
+	p.mu.Unlock()
+	clear(frames)
+	if cap(frames) <= 1024 { // a burst's is not kept
+		p.spare = frames[:0]
+	}
+}
+
+func payloadBytes(frames [][]byte) (n int) {
+	for _, f := range frames {
+		n += len(f)
+	}
+	return n
 }
 
 // flush writes frames; those that cannot be written are lost, and the handler is told.
-func (p *peer) flush(frames [][]byte) {
-	c := p.current()
+func (p *peer) flush(c net.Conn, frames [][]byte) {
 	if c == nil {
-		c = p.dial()
+		c = p.open()
 	}
 	if c == nil {
 		p.t.count.dropped.Add(uint64(len(frames)))
 		return
 	}
-	c.SetWriteDeadline(time.Now().Add(p.t.cfg.WriteTimeout))
-	p.wrote.Store(time.Now().UnixNano())
-	if err := writeFrames(c, frames); err != nil {
+	if err := writeFrames(c, frames, p.t.cfg.WriteTimeout); err != nil {
 		p.t.count.dropped.Add(uint64(len(frames)))
-		c.Close() // its reader notices and tells
+		c.Close() // its reader notices, and has another one opened
 		p.tell(transport.Unreachable)
 		return
 	}
 	p.t.count.sent.Add(uint64(len(frames)))
+	p.t.count.sentBytes.Add(uint64(payloadBytes(frames)))
+}
+
+// open opens a connection for what is to be sent, unless that failed so recently that there is no use.
+func (p *peer) open() net.Conn {
+	if !dialable(p.key.addr) || time.Now().Before(p.retryAt) {
+		p.tell(transport.Unreachable)
+		return nil
+	}
+	return p.dial()
+}
+
+// findOut dials because a connection broke. It may mean that the peer's process has ended: dialing at once tells, and
+// a killed leader is so noticed within a millisecond. If it has not, what was under way may still be lost.
+func (p *peer) findOut() {
+	p.retryAt = time.Time{}
+	if p.open() != nil {
+		p.tell(transport.Unreachable)
+	}
 }
 
 // dial opens a connection, nil if that fails, which the handler is told.
 func (p *peer) dial() net.Conn {
-	if !dialable(p.key.addr) {
-		p.tell(transport.Unreachable)
-		return nil
-	}
 	p.t.count.dials.Add(1)
-	c, err := net.DialTimeout("tcp", string(p.key.addr), p.t.cfg.DialTimeout)
+	ctx, cancel := context.WithTimeout(p.t.ctx, p.t.cfg.DialTimeout)
+	defer cancel()
+	c, err := p.t.dialer.DialContext(ctx, "tcp", string(p.key.addr))
+	if err == nil {
+		c.SetWriteDeadline(time.Now().Add(p.t.cfg.HelloTimeout))
+		if err = writeHello(c, key{p.t.cfg.Advertise, p.key.class}); err != nil {
+			c.Close()
+		}
+	}
 	if err != nil {
 		p.failed(err)
 		return nil
 	}
-	c.SetWriteDeadline(time.Now().Add(p.t.cfg.HelloTimeout))
-	if err := writeHello(c, key{p.t.cfg.Advertise, p.key.class}); err != nil {
-		c.Close()
-		p.failed(err)
+	p.failures, p.retryAt = 0, time.Time{}
+	if !p.t.keep(c) {
 		return nil
 	}
-	if !p.t.keep(c, int(^uint(0)>>1)) {
-		c.Close()
-		return nil
-	}
-	p.adopt(c)
+	p.mu.Lock()
+	p.conn, p.writing, p.wrote = c, c, time.Now()
+	p.mu.Unlock()
 	p.t.run(func() { p.t.read(c, p) })
 	return c
 }
 
+// minBackoff is the pause after the first failed attempt; it doubles with each.
+const minBackoff = 10 * time.Millisecond
+
 func (p *peer) failed(err error) {
-	what := transport.Unreachable
+	pause := min(minBackoff<<min(p.failures, 20), p.t.cfg.BackoffMax)
+	p.failures++
+	p.retryAt = time.Now().Add(pause/2 + rand.N(pause/2+1)) // not all peers at once
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		p.t.count.refused.Add(1)
-		what = transport.Refused
-	}
-	p.tell(what)
-}
-
-// lost reacts to the end of a connection. One that was not closed for being idle may mean that the peer's
-// process has ended: dialing at once tells, and a killed leader is so noticed within a millisecond.
-func (p *peer) lost(c net.Conn, idle bool) {
-	p.mu.Lock()
-	mine := p.conn == c
-	if mine {
-		p.conn = nil
-	}
-	probe := mine && !idle && !p.dialing && dialable(p.key.addr)
-	p.dialing = p.dialing || probe
-	p.mu.Unlock()
-	if !probe {
+		p.tell(transport.Refused)
 		return
 	}
-	p.dial()
+	p.tell(transport.Unreachable)
+}
+
+// idle tells whether a connection may be closed because it was silent, and then writes to it no more.
+func (p *peer) idle(c net.Conn) bool {
 	p.mu.Lock()
-	p.dialing = false
+	if p.writing == c || p.conn == c && time.Since(p.wrote) < p.t.cfg.IdleTimeout {
+		p.mu.Unlock()
+		return false
+	}
+	if p.conn == c {
+		p.conn = nil
+	}
 	p.mu.Unlock()
+	c.SetWriteDeadline(time.Now().Add(p.t.cfg.HelloTimeout))
+	c.Write(binary.BigEndian.AppendUint32(nil, goodbye))
+	return true
+}
+
+// lost reacts to the end of a connection. If nobody meant it to end, the peer is worth a look: when something was sent to
+// it, so that it matters, or when it said where it is truthfully, so that strangers cannot send us anywhere.
+func (p *peer) lost(c net.Conn, meant bool) {
+	p.mu.Lock()
+	current := p.conn == c
+	if current {
+		p.conn = nil
+		p.probe = !meant && dialable(p.key.addr) && (p.used || sameIP(c.RemoteAddr(), p.key.addr))
+		p.signal()
+	}
+	tell := !current && !meant && p.used
+	p.mu.Unlock()
+	if tell {
+		p.tell(transport.Unreachable) // another connection is there, but what was sent over this one may be lost
+	}
+}
+
+// retire forgets a peer that nobody talks to: after the timeout, or at once if it was only ever listened to.
+func (p *peer) retire(timeout bool) bool {
+	p.mu.Lock()
+	inUse := p.conn != nil || p.used && !timeout
+	p.mu.Unlock()
+	if inUse {
+		return false
+	}
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn != nil || len(p.queue) > 0 || p.probe {
+		return false
+	}
+	p.retired = true
+	delete(p.t.peers, p.key)
+	return true
 }

@@ -7,6 +7,7 @@
 package tcp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,62 +16,24 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"concord/transport"
 )
 
-// Config is how a Transport listens and what it bounds.
-type Config struct {
-	// Listen is the address to listen at; empty: only connections that this side opens.
-	Listen string
-	// Advertise is the address that peers answer to; an opaque label where there is no listener.
-	Advertise transport.Addr
-	// MaxFrame bounds a payload in bytes.
-	MaxFrame int
-	// QueueLen and QueueBytes bound what waits for one peer.
-	QueueLen, QueueBytes int
-	// MaxConns bounds the connections that others open.
-	MaxConns int
-
-	DialTimeout, WriteTimeout, HelloTimeout, IdleTimeout time.Duration
-
-	Log hclog.Logger
-}
-
-// WithDefaults returns a copy in which what was zero has its default.
-func (c Config) WithDefaults() Config {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	defTime := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&c.MaxFrame, transport.MaxStream)
-	def(&c.QueueLen, 4096)
-	def(&c.QueueBytes, 64<<20)
-	def(&c.MaxConns, 8192)
-	defTime(&c.DialTimeout, 3*time.Second)
-	defTime(&c.WriteTimeout, 10*time.Second)
-	defTime(&c.HelloTimeout, 5*time.Second)
-	defTime(&c.IdleTimeout, 5*time.Minute)
-	if c.Log == nil {
-		c.Log = hclog.NewNullLogger()
-	}
-	return c
-}
-
 // Stats counts what happened since the start.
 type Stats struct {
-	Sent, Received, Dropped, Malformed, Dials, Refused uint64
+	// Sent and Received are frames; Dropped are those that could not be sent.
+	Sent, Received, Dropped  uint64
+	SentBytes, ReceivedBytes uint64
+	// Malformed are connections closed for what came over them, Rejected those beyond a limit.
+	Malformed, Rejected uint64
+	// Dials are attempts to open a connection, Refused those that found no process listening.
+	Dials, Refused uint64
+	// Inbound are the connections now open that others opened; Conns are all.
+	Inbound, Conns int
 }
 
 type counters struct {
-	sent, received, dropped, malformed, dials, refused atomic.Uint64
+	sent, received, dropped, sentBytes, receivedBytes, malformed, rejected, dials, refused atomic.Uint64
 }
 
 // Transport is a transport.Transport over TCP.
@@ -78,15 +41,19 @@ type Transport struct {
 	cfg     Config
 	handler transport.Handler
 	ln      net.Listener
+	dialer  net.Dialer
 	count   counters
 	warned  rarely
+	ctx     context.Context // ends when the transport is closed
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 
-	mu     sync.Mutex
-	peers  map[key]*peer
-	conns  map[net.Conn]bool
-	closed bool
-	wg     sync.WaitGroup
-	stop   chan struct{}
+	mu      sync.Mutex
+	peers   map[key]*peer
+	conns   map[net.Conn]bool // whether another side opened it
+	inbound int
+	perIP   map[netip.Addr]int // inbound
+	closed  bool
 }
 
 // key names a conversation.
@@ -97,12 +64,16 @@ type key struct {
 
 // New returns a transport that listens, if it is to, but does not accept before Start.
 func New(cfg Config) (*Transport, error) {
-	t := &Transport{cfg: cfg.WithDefaults(), peers: map[key]*peer{}, conns: map[net.Conn]bool{}, stop: make(chan struct{})}
+	cfg = cfg.WithDefaults()
+	t := &Transport{cfg: cfg, peers: map[key]*peer{}, conns: map[net.Conn]bool{}, perIP: map[netip.Addr]int{},
+		dialer: net.Dialer{KeepAlive: cfg.KeepAlive}}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if cfg.Listen == "" {
 		return t, nil
 	}
 	var err error
-	if t.ln, err = net.Listen("tcp", cfg.Listen); err != nil {
+	listen := net.ListenConfig{KeepAlive: cfg.KeepAlive}
+	if t.ln, err = listen.Listen(t.ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	return t, nil
@@ -131,11 +102,7 @@ func (t *Transport) run(f func()) bool {
 	if t.closed {
 		return false
 	}
-	t.wg.Add(1)
-	go func() {
-		defer t.wg.Done()
-		f()
-	}()
+	t.wg.Go(f)
 	return true
 }
 
@@ -147,7 +114,7 @@ func (t *Transport) Close() error {
 		return nil
 	}
 	t.closed = true
-	close(t.stop)
+	t.cancel()
 	var err error
 	if t.ln != nil {
 		err = t.ln.Close()
@@ -163,34 +130,34 @@ func (t *Transport) Close() error {
 // Stats returns the counters.
 func (t *Transport) Stats() Stats {
 	c := &t.count
-	return Stats{Sent: c.sent.Load(), Received: c.received.Load(), Dropped: c.dropped.Load(), Malformed: c.malformed.Load(),
-		Dials: c.dials.Load(), Refused: c.refused.Load()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Stats{Sent: c.sent.Load(), Received: c.received.Load(), Dropped: c.dropped.Load(),
+		SentBytes: c.sentBytes.Load(), ReceivedBytes: c.receivedBytes.Load(), Malformed: c.malformed.Load(), Rejected: c.rejected.Load(),
+		Dials: c.dials.Load(), Refused: c.refused.Load(), Inbound: t.inbound, Conns: len(t.conns)}
 }
 
-// Send queues an envelope for its peer and returns at once.
+// Send queues an envelope for its peer and returns at once. The payload belongs to the transport then.
 func (t *Transport) Send(e transport.Envelope) {
 	if len(e.Payload) > t.cfg.MaxFrame {
 		t.count.dropped.Add(1)
 		t.warned.log(t.cfg.Log, "dropped a message that is too large", "bytes", len(e.Payload), "to", string(e.To))
 		return
 	}
-	t.mu.Lock()
-	p := t.peer(key{e.To, e.Class})
-	t.mu.Unlock()
-	if p != nil && !p.push(e.Payload) {
-		t.count.dropped.Add(1)
-		p.tell(transport.Unreachable)
+	for p := t.peer(key{e.To, e.Class}); p != nil && !p.push(e.Payload); {
+		p = t.peer(p.key) // it was retired meanwhile
 	}
 }
 
-// peer returns the conversation, which begins with the first message. t.mu is held.
+// peer returns the conversation, which begins with the first message; nil if the transport is closed.
 func (t *Transport) peer(k key) *peer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	p := t.peers[k]
 	if p == nil && !t.closed {
 		p = newPeer(t, k)
 		t.peers[k] = p
-		t.wg.Add(1)
-		go p.write()
+		t.wg.Go(p.run)
 	}
 	return p
 }
@@ -211,41 +178,23 @@ func (t *Transport) accept() {
 		if err != nil {
 			t.warned.log(t.cfg.Log, "failed to accept a connection", "error", err)
 			select {
-			case <-t.stop:
+			case <-t.ctx.Done():
 				return
 			case <-time.After(50 * time.Millisecond): // out of descriptors: let some go first
 			}
 			continue
 		}
-		if !t.keep(c, t.cfg.MaxConns) {
+		if !t.admit(c) {
+			t.count.rejected.Add(1)
 			t.warned.log(t.cfg.Log, "refused a connection: too many are open", "from", c.RemoteAddr().String())
-			c.Close()
 			continue
 		}
-		t.run(func() { t.inbound(c) })
+		t.run(func() { t.serve(c) })
 	}
 }
 
-// keep registers a connection, so that Close closes it.
-func (t *Transport) keep(c net.Conn, limit int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed || len(t.conns) >= limit {
-		return false
-	}
-	t.conns[c] = true
-	return true
-}
-
-func (t *Transport) drop(c net.Conn) {
-	c.Close()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.conns, c)
-}
-
-// inbound serves a connection that somebody opened.
-func (t *Transport) inbound(c net.Conn) {
+// serve serves a connection that somebody opened.
+func (t *Transport) serve(c net.Conn) {
 	c.SetDeadline(time.Now().Add(t.cfg.HelloTimeout))
 	k, err := readHello(c)
 	if err != nil {
@@ -255,21 +204,23 @@ func (t *Transport) inbound(c net.Conn) {
 		return
 	}
 	c.SetDeadline(time.Time{})
-	t.mu.Lock()
 	p := t.peer(k)
-	t.mu.Unlock()
+	for p != nil && !p.adopt(c) {
+		p = t.peer(k) // it was retired meanwhile
+	}
 	if p == nil {
 		t.drop(c)
 		return
 	}
-	p.adopt(c)
 	t.read(c, p)
 }
 
 // read delivers the frames of a connection until it ends.
 func (t *Transport) read(c net.Conn, p *peer) {
-	err := readFrames(c, t.cfg.MaxFrame, t.cfg.IdleTimeout, p.lastWrite, func(payload []byte) {
+	in := &patient{Conn: c, idle: t.cfg.IdleTimeout, frame: t.cfg.FrameTimeout}
+	err := readFrames(in, bufferSize(p.key.class), t.cfg.MaxFrame, func() bool { return p.idle(c) }, func(payload []byte) {
 		t.count.received.Add(1)
+		t.count.receivedBytes.Add(uint64(len(payload)))
 		t.handler.Deliver(transport.Envelope{From: p.key.addr, To: t.cfg.Advertise, Class: p.key.class, Payload: payload})
 	})
 	if errors.Is(err, errFrame) {
@@ -277,5 +228,5 @@ func (t *Transport) read(c net.Conn, p *peer) {
 		t.warned.log(t.cfg.Log, "closed a connection", "from", c.RemoteAddr().String(), "error", err)
 	}
 	t.drop(c)
-	p.lost(c, errors.Is(err, errIdle))
+	p.lost(c, errors.Is(err, errIdle) || errors.Is(err, errGoodbye))
 }

@@ -3,6 +3,7 @@
 package udp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -29,20 +30,25 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Stats counts datagrams since the start.
 type Stats struct{ Sent, Received, Dropped, Malformed uint64 }
 
+// queueLen is how many datagrams may wait for the system to take them.
+const queueLen = 1024
+
 // Transport is a transport.Transport over UDP.
 type Transport struct {
-	conn    *net.UDPConn
-	log     hclog.Logger
-	done    chan struct{}
-	started bool
+	conn *net.UDPConn
+	log  hclog.Logger
+	wg   sync.WaitGroup
+	out  chan transport.Envelope
+	stop chan struct{}
 
 	sent, received, dropped, malformed atomic.Uint64
 
 	mu     sync.Mutex
 	warned time.Time
+	closed bool
 }
 
-// New returns a transport that listens at the address, but does not deliver before Start.
+// New returns a transport that listens at the address, but neither delivers nor sends before Start.
 func New(listen string, log hclog.Logger) (*Transport, error) {
 	addr, err := net.ResolveUDPAddr("udp", listen)
 	if err != nil {
@@ -53,62 +59,93 @@ func New(listen string, log hclog.Logger) (*Transport, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	conn.SetReadBuffer(2 << 20) // bursts, when all members answer at once; the kernel's limit may be lower
-	return &Transport{conn: conn, log: log, done: make(chan struct{})}, nil
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	return &Transport{conn: conn, log: log, out: make(chan transport.Envelope, queueLen), stop: make(chan struct{})}, nil
 }
 
 // Addr is where the transport listens.
 func (t *Transport) Addr() net.Addr { return t.conn.LocalAddr() }
 
-// Start begins to hand what arrives to the handler.
+// Start begins to hand what arrives to the handler, and to send.
 func (t *Transport) Start(h transport.Handler) {
-	t.started = true
-	go t.read(h)
+	t.wg.Go(func() { t.read(h) })
+	t.wg.Go(t.write)
 }
 
 func (t *Transport) read(h transport.Handler) {
-	defer close(t.done)
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, transport.MaxDatagram+1) // one more, to know those that are too large
 	for {
 		n, from, err := t.conn.ReadFromUDPAddrPort(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			continue // an ICMP error for something sent before
+			t.warn("failed to receive a datagram", "error", err)
+			select {
+			case <-t.stop:
+				return
+			case <-time.After(10 * time.Millisecond): // whatever it is must not keep a processor busy
+			}
+			continue
 		}
-		if n < Overhead || n > transport.MaxDatagram || buf[0] != magic ||
-			binary.BigEndian.Uint32(buf[1:]) != crc32.Checksum(buf[Overhead:n], castagnoli) {
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		if !genuine(buf[:n]) {
 			t.malformed.Add(1)
 			t.warn("dropped a foreign or damaged datagram", "from", from.String(), "bytes", n)
 			continue
 		}
 		t.received.Add(1)
-		payload := append([]byte(nil), buf[Overhead:n]...)
-		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		payload := bytes.Clone(buf[Overhead:n])
 		h.Deliver(transport.Envelope{From: transport.Addr(from.String()), Class: transport.Gossip, Payload: payload})
 	}
 }
 
-// Send sends a datagram, or drops it.
+func genuine(p []byte) bool {
+	return len(p) >= Overhead && len(p) <= transport.MaxDatagram && p[0] == magic &&
+		binary.BigEndian.Uint32(p[1:]) == crc32.Checksum(p[Overhead:], castagnoli)
+}
+
+// Send queues a datagram, or drops it.
 func (t *Transport) Send(e transport.Envelope) {
 	if len(e.Payload)+Overhead > transport.MaxDatagram {
 		t.dropped.Add(1)
 		t.warn("dropped a datagram that is too large", "to", string(e.To), "bytes", len(e.Payload))
 		return
 	}
+	select {
+	case t.out <- e:
+	default:
+		t.dropped.Add(1)
+	}
+}
+
+// write sends what is queued. It is a goroutine of its own since the system may make it wait.
+func (t *Transport) write() {
+	buf := make([]byte, 0, transport.MaxDatagram)
+	for {
+		select {
+		case <-t.stop:
+			return
+		case e := <-t.out:
+			if err := t.transmit(buf, e); err != nil {
+				t.dropped.Add(1)
+				continue
+			}
+			t.sent.Add(1)
+		}
+	}
+}
+
+func (t *Transport) transmit(buf []byte, e transport.Envelope) error {
 	to, err := netip.ParseAddrPort(string(e.To))
 	if err != nil {
-		t.dropped.Add(1)
-		return
+		return err
 	}
-	p := make([]byte, Overhead, Overhead+len(e.Payload))
-	p[0] = magic
-	binary.BigEndian.PutUint32(p[1:], crc32.Checksum(e.Payload, castagnoli))
-	if _, err := t.conn.WriteToUDPAddrPort(append(p, e.Payload...), to); err != nil {
-		t.dropped.Add(1)
-		return
-	}
-	t.sent.Add(1)
+	buf = binary.BigEndian.AppendUint32(append(buf, magic), crc32.Checksum(e.Payload, castagnoli))
+	_, err = t.conn.WriteToUDPAddrPort(append(buf, e.Payload...), to)
+	return err
 }
 
 // warn logs at most one line in ten seconds: what it is about comes from strangers.
@@ -126,14 +163,17 @@ func (t *Transport) Stats() Stats {
 	return Stats{Sent: t.sent.Load(), Received: t.received.Load(), Dropped: t.dropped.Load(), Malformed: t.malformed.Load()}
 }
 
-// Close stops listening and waits until nothing is delivered any more. Closing twice does no harm.
+// Close stops listening and waits until nothing is delivered any more.
 func (t *Transport) Close() error {
+	t.mu.Lock()
+	again := t.closed
+	t.closed = true
+	t.mu.Unlock()
+	if again {
+		return nil
+	}
+	close(t.stop)
 	err := t.conn.Close()
-	if t.started {
-		<-t.done
-	}
-	if errors.Is(err, net.ErrClosed) {
-		return nil // closed before
-	}
+	t.wg.Wait()
 	return err
 }
