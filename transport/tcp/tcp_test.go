@@ -2,11 +2,13 @@ package tcp
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -424,8 +426,15 @@ func TestConnectionsPerAddressAreBounded(t *testing.T) {
 // Close does not wait for a machine that does not answer.
 func TestCloseWhileDialing(t *testing.T) {
 	t.Parallel()
-	a, _, _ := open(t, Config{DialTimeout: time.Hour})
-	a.Send(transport.Envelope{To: "192.0.2.1:8300", Class: transport.RPC, Payload: []byte("x")})
+	a, _, addr := open(t, Config{DialTimeout: time.Hour})
+	dialing := make(chan struct{})
+	a.dialer.ControlContext = func(ctx context.Context, _, _ string, _ syscall.RawConn) error {
+		close(dialing)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	a.Send(transport.Envelope{To: addr, Class: transport.RPC, Payload: []byte("x")})
+	<-dialing
 	closed := make(chan error)
 	go func() { closed <- a.Close() }()
 	select {
