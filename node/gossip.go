@@ -84,6 +84,9 @@ func (n *Node) servers() []serverInfo {
 // Members lists the members of the LAN pool by name.
 func (n *Node) Members() []swim.Member { return n.gossip.Members() }
 
+// Member is the member of that name.
+func (n *Node) Member(name string) (swim.Member, bool) { return n.gossip.Member(name) }
+
 // GossipStats are the counters of the LAN pool.
 func (n *Node) GossipStats() swim.Stats { return n.gossip.Stats() }
 

@@ -121,7 +121,7 @@ func (h *Host) boot() {
 	h.w.logf("%s starts (life %d, applied %d, last index %d)", h.name, h.epoch, found.Applied.Index, lastIndex(found))
 	var seeds []netip.AddrPort
 	for _, o := range h.w.hosts {
-		if o != h && o.server {
+		if o != h && (o.server || h.w.Options.Servers == 0 && o.index < 3) {
 			seeds = append(seeds, netip.MustParseAddrPort(o.gossip))
 		}
 	}

@@ -250,5 +250,13 @@ func (p *Process) Close() error {
 	return errors.Join(errs...)
 }
 
+// DNSAddr is where DNS listens first, nil if it does not.
+func (p *Process) DNSAddr() net.Addr {
+	if len(p.dns) == 0 {
+		return nil
+	}
+	return p.dns[0].Addr()
+}
+
 // HTTPAddr is where the HTTP API listens first, nil if it does not.
 func (p *Process) HTTPAddr() net.Addr { return p.http.addr() }
