@@ -65,6 +65,8 @@ type Store interface {
 	NewSnapshot() (Snapshot, error)
 	// NewBatch returns an empty batch. Only one batch that is read from should be open at a time.
 	NewBatch() Batch
+	// NewWriteBatch returns an empty batch that is never read from, which may cost less.
+	NewWriteBatch() Batch
 	// Flush returns once everything committed before the call is durable.
 	Flush() error
 	// Size is the approximate number of bytes on disk, or in memory.

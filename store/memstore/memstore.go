@@ -150,6 +150,10 @@ func (s *Store) NewBatch() store.Batch {
 	}
 	return &batch{view: view{t}, s: s}
 }
+
+// NewWriteBatch returns an empty batch; here it is like any other.
+func (s *Store) NewWriteBatch() store.Batch { return s.NewBatch() }
+
 func (b *batch) Set(k, v []byte) error {
 	b.t.Set(string(k), bytes.Clone(v))
 	b.n += len(k) + len(v)

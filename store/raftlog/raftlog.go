@@ -159,7 +159,7 @@ type Writer struct {
 }
 
 // Begin begins a batch. Only one is open at a time.
-func (l *Log) Begin() *Writer { return &Writer{l: l, b: l.st.NewBatch(), s: l.State()} }
+func (l *Log) Begin() *Writer { return &Writer{l: l, b: l.st.NewWriteBatch(), s: l.State()} }
 
 // Add adds a hard state, unless it is nil, and entries, which replace those from the first one's index on.
 func (w *Writer) Add(hs *raft.HardState, entries []raft.Entry) error {
