@@ -50,6 +50,7 @@ type Machine struct {
 	stores  Stores
 	st      store.Store
 	applied Applied // of the applying goroutine
+	cache   cache
 	sending senders
 	receive receiver
 }
@@ -64,6 +65,7 @@ func Open(stores Stores) (*Machine, error) {
 	if m.applied, err = readApplied(st); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	m.cache.clear(m.applied.Index)
 	return m, nil
 }
 
@@ -110,9 +112,11 @@ func (m *Machine) Apply(entries []raft.Entry) (Outcome, error) {
 	if err := batch.Set(keyApplied, encodeApplied(next)); err != nil {
 		return out, err
 	}
+	m.cache.begin()
 	if err := batch.Commit(store.NoSync); err != nil {
 		return out, fmt.Errorf("apply up to entry %d: %w", next.Index, err)
 	}
+	m.cache.end(next.Index, out.Topics)
 	m.applied, out.Applied = next, next
 	return out, nil
 }
@@ -129,6 +133,23 @@ func applyCommand(txn catalog.Txn, e *raft.Entry) (catalog.Result, []catalog.Top
 
 // Read answers a query from the state as it is now, and tells the index it was served at.
 func (m *Machine) Read(q catalog.Query) (catalog.Answer, uint64, error) {
+	key := cacheKey(q)
+	if key == "" {
+		return m.evaluate(q)
+	}
+	answer, applied, version, ok := m.cache.get(key)
+	if ok {
+		return answer, applied, nil
+	}
+	answer, applied, err := m.evaluate(q)
+	if err == nil {
+		m.cache.put(key, version, q, answer)
+	}
+	return answer, applied, err
+}
+
+// evaluate answers a query from a snapshot.
+func (m *Machine) evaluate(q catalog.Query) (catalog.Answer, uint64, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	snap, err := m.st.NewSnapshot()

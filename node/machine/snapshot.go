@@ -161,12 +161,14 @@ func (m *Machine) adopt(meta raft.SnapshotMeta) error {
 	}
 	m.receive = receiver{}
 	m.sending.closeAll()
+	m.cache.begin()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.stores.Adopt(st); err != nil {
 		return fmt.Errorf("install snapshot: %w", err)
 	}
 	m.st, m.applied = st, a
+	m.cache.clear(a.Index)
 	return nil
 }
 
