@@ -30,6 +30,7 @@ type group struct {
 	evaluating bool
 	dirty      bool            // something was touched since the evaluation began
 	answer     *catalog.Answer // of the last evaluation, nil when something was touched since
+	applied    uint64          // index of the state that the evaluation saw
 }
 
 // waiter is one blocking read.
@@ -93,7 +94,7 @@ func (w *watches) evaluated(id uint64, t ReadTask) {
 		w.compact(g)
 		return
 	}
-	g.answer = t.Response.Answer
+	g.answer, g.applied = t.Response.Answer, t.Response.Applied
 	w.settle(g)
 	if g.dirty {
 		g.answer = nil
@@ -110,15 +111,20 @@ func (w *watches) settle(g *group) {
 			continue // it asked after a change that the answer may not show
 		}
 		if g.answer.Index > wt.call.req.Read.MinIndex || wt.late {
-			w.tell(wt, g.answer)
+			w.tell(wt)
 		}
 	}
 	w.compact(g)
 }
 
-// tell answers a waiter, if this server may still speak for the cluster.
-func (w *watches) tell(wt *waiter, a *catalog.Answer) {
-	c := wt.call
+// tell answers a waiter, if this server may still speak for the cluster. While nothing was touched the answer is
+// also that of the state as it is now.
+func (w *watches) tell(wt *waiter) {
+	c, g := wt.call, wt.group
+	applied := g.applied
+	if !g.dirty {
+		applied = max(applied, w.s.applied)
+	}
 	if c.req.Read.Consistency != wire.Stale {
 		if _, ok := w.s.raft.LeaseRead(w.s.n.now); !ok {
 			w.drop(wt)
@@ -126,7 +132,7 @@ func (w *watches) tell(wt *waiter, a *catalog.Answer) {
 			return
 		}
 	}
-	resp := &wire.Response{Answer: a}
+	resp := &wire.Response{Answer: g.answer, Applied: applied}
 	w.s.stamp(c, resp)
 	w.finish(wt, resp)
 }
@@ -192,7 +198,7 @@ func (w *watches) expire() {
 		wt.late = true
 		g := wt.group
 		if g.answer != nil {
-			w.tell(wt, g.answer)
+			w.tell(wt)
 			w.compact(g)
 			continue
 		}

@@ -76,7 +76,13 @@ func (c *client) draw(h *Host) (lin.Op, *wire.Request) {
 		return op, &wire.Request{Read: &wire.Read{Query: q, Consistency: level}}
 	}
 	switch c.rng.IntN(12) {
-	case 0, 1, 2:
+	case 0:
+		op, req := read(lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
+		if known := c.seen[key].index; known > 0 { // wait for a change of what was read last
+			req.Read.MinIndex, req.Read.Wait = known, c.rng.Duration(100*time.Millisecond, 2*time.Second)
+		}
+		return op, req
+	case 1, 2:
 		return read(lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
 	case 3:
 		return read(lin.Op{Kind: lin.List, Key: "k"}, &catalog.KVListQuery{Prefix: "k"})
