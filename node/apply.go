@@ -87,15 +87,34 @@ func (s *server) maybeFlush() {
 func (s *server) onFlushed(a machine.Applied) {
 	s.flushing = false
 	keep := s.n.cfg.TrailingLogs
-	first := s.raft.Status().FirstIndex
-	if a.Index < first+keep {
+	if first := s.raft.Status().FirstIndex; a.Index < first+keep {
 		return
 	}
 	index := a.Index - keep
-	term, ok := s.raft.Term(index)
-	if !ok || a.ConfigIndex > index {
-		return // the next flush will do it
+	if a.ConfigIndex > index {
+		return // the configuration at that index is not known; the next flush will do it
 	}
-	meta := raft.SnapshotMeta{Index: index, Term: term, Config: a.Config, ConfigIndex: a.ConfigIndex}
-	s.persist(PersistTask{Compact: &meta}, logWrite{then: func() { s.raft.Compacted(s.n.now, index+1) }})
+	meta := raft.SnapshotMeta{Index: index, Config: a.Config, ConfigIndex: a.ConfigIndex}
+	if term, ok := s.raft.Term(index); ok {
+		meta.Term = term
+		s.compact(meta)
+		return
+	}
+	// The entry is no longer cached: its term is on the disk.
+	s.compacting = &meta
+	s.n.env.Fetch(FetchTask{Log: &raft.LogRead{For: s.n.cfg.Raft.ID, Lo: index, Hi: index, MaxBytes: 1}})
+}
+
+// compactFetched goes on with a compaction once the term of its last entry is read.
+func (s *server) compactFetched(d FetchDone) {
+	meta := s.compacting
+	s.compacting = nil
+	if meta != nil && d.Err == nil && len(d.Entries) == 1 && d.Entries[0].Index == meta.Index {
+		meta.Term = d.Entries[0].Term
+		s.compact(*meta)
+	}
+}
+
+func (s *server) compact(meta raft.SnapshotMeta) {
+	s.persist(PersistTask{Compact: &meta}, logWrite{then: func() { s.raft.Compacted(s.n.now, meta.Index+1) }})
 }

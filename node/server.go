@@ -29,6 +29,8 @@ type server struct {
 	applied   uint64
 	sinceSync int // bytes applied since the state was last flushed
 	flushing  bool
+	// compacting is a compaction that waits for the term of its last entry.
+	compacting *raft.SnapshotMeta
 
 	proposals []*call            // to be proposed at the next drain
 	pending   map[uint64]*call   // proposed, by index
@@ -242,6 +244,10 @@ func (s *server) send(m *raft.Message) {
 }
 
 func (s *server) onFetched(d FetchDone) {
+	if r := d.Task.Log; r != nil && r.For == s.n.cfg.Raft.ID {
+		s.compactFetched(d)
+		return
+	}
 	if r := d.Task.Log; r != nil {
 		s.raft.LogRead(s.n.now, *r, d.Entries, d.Err)
 		return

@@ -168,17 +168,11 @@ func (m *Machine) evaluate(q catalog.Query) (catalog.Answer, uint64, error) {
 // Flush makes the state durable and tells what it then contains at least.
 func (m *Machine) Flush() (Applied, error) {
 	a := m.applied
+	m.sending.closeIdle()
 	if err := m.st.Flush(); err != nil {
 		return Applied{}, fmt.Errorf("flush state: %w", err)
 	}
 	return a, nil
-}
-
-// Size is the approximate number of bytes of the state on its disk.
-func (m *Machine) Size() uint64 {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.st.Size()
 }
 
 // Close flushes and closes the state.

@@ -30,6 +30,7 @@ type senders struct {
 type sender struct {
 	snap store.Snapshot
 	meta raft.SnapshotMeta
+	used bool // since closeIdle
 }
 
 func (s *senders) closeAll() {
@@ -55,6 +56,7 @@ func (m *Machine) ReadChunk(req raft.ChunkRead) (meta raft.SnapshotMeta, chunk, 
 	if s == nil || len(req.Cursor) != 0 && s.meta.Index != req.Meta.Index {
 		return meta, nil, nil, false, ErrSnapshotGone
 	}
+	s.used = true
 	done = true
 	err = s.snap.Scan(req.Cursor, nil, func(k, v []byte) bool {
 		if len(chunk) > 0 && len(chunk)+len(k)+len(v) > chunkBytes {
@@ -95,15 +97,18 @@ func (m *Machine) beginSending(to raft.ID) error {
 	return nil
 }
 
-// KeepSending closes the snapshots held for followers that no longer need one.
-func (m *Machine) KeepSending(needed func(raft.ID) bool) {
-	m.sending.mu.Lock()
-	defer m.sending.mu.Unlock()
-	for id, s := range m.sending.open {
-		if !needed(id) {
-			s.snap.Close()
-			delete(m.sending.open, id)
+// closeIdle closes the snapshots that nobody has read from since the last call: the followers have them, or are
+// gone. An open one keeps what was overwritten since on the disk.
+func (s *senders) closeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, o := range s.open {
+		if !o.used {
+			o.snap.Close()
+			delete(s.open, id)
+			continue
 		}
+		o.used = false
 	}
 }
 

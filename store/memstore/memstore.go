@@ -71,15 +71,6 @@ func last(t *tree, lo, hi []byte) (key, value []byte, ok bool) {
 	return
 }
 
-func (s *Store) tree() (*tree, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return nil, store.ErrClosed
-	}
-	return s.cur, nil
-}
-
 func (s *Store) image() (*tree, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

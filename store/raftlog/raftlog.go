@@ -239,10 +239,13 @@ func (l *Log) Reset(meta raft.SnapshotMeta) error {
 	return l.begin(meta, entryKey(0), []byte{kindEntry + 1}, meta.Index)
 }
 
-// CompactTo drops the entries up to and including that of the snapshot.
+// CompactTo drops the entries up to and including that of the snapshot. What begins later already stays as it is.
 func (l *Log) CompactTo(meta raft.SnapshotMeta) error {
 	s := l.State()
-	if meta.Index < s.Meta.Index || meta.Index > s.LastIndex {
+	if meta.Index <= s.Meta.Index {
+		return nil
+	}
+	if meta.Index > s.LastIndex {
 		return fmt.Errorf("raftlog: cannot compact a log from %d to %d up to %d", s.FirstIndex, s.LastIndex, meta.Index)
 	}
 	return l.begin(meta, entryKey(s.FirstIndex), entryKey(meta.Index+1), s.LastIndex)
