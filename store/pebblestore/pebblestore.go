@@ -30,7 +30,7 @@ type Options struct {
 	FS vfs.FS
 	// MemTableSize is how many bytes are collected before they are flushed; default 16 MiB.
 	MemTableSize uint64
-	// CacheSize is how many bytes of blocks are cached; default 8 MiB.
+	// CacheSize is how many bytes of blocks are cached, the memtables included; default 64 MiB, used as needed.
 	CacheSize int64
 	// OnFatal is told, once, when the disk fails in a way that the store cannot go on from.
 	OnFatal func(error)
@@ -39,6 +39,7 @@ type Options struct {
 // Store is an open store.
 type Store struct {
 	db     *pebble.DB
+	lock   *pebble.Lock
 	wal    bool
 	failed atomic.Pointer[error]
 	closed atomic.Bool
@@ -54,9 +55,8 @@ func Open(dir string, o Options) (*Store, error) {
 		o.MemTableSize = 16 << 20
 	}
 	if o.CacheSize == 0 {
-		o.CacheSize = 8 << 20
+		o.CacheSize = 64 << 20
 	}
-	s := &Store{wal: !o.DisableWAL, fatal: o.OnFatal}
 	lock, err := pebble.LockDirectory(dir, o.FS)
 	if err != nil {
 		if mkErr := o.FS.MkdirAll(dir, 0o755); mkErr != nil {
@@ -66,6 +66,7 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("%w: %s (%w)", ErrLocked, dir, err)
 		}
 	}
+	s := &Store{wal: !o.DisableWAL, fatal: o.OnFatal, lock: lock}
 	cache := pebble.NewCache(o.CacheSize)
 	defer cache.Unref()
 	s.db, err = pebble.Open(dir, &pebble.Options{
@@ -281,5 +282,5 @@ func (s *Store) Close() error {
 	if !s.closed.CompareAndSwap(false, true) {
 		return store.ErrClosed
 	}
-	return s.db.Close()
+	return errors.Join(s.db.Close(), s.lock.Close())
 }

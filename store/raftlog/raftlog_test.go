@@ -1,0 +1,214 @@
+package raftlog
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"concord/raft"
+	"concord/store"
+	"concord/store/memstore"
+)
+
+func entry(index, term uint64, data string) raft.Entry {
+	return raft.Entry{Index: index, Term: term, Type: raft.EntryCommand, Data: []byte(data)}
+}
+
+var config = raft.Configuration{Servers: []raft.Server{{ID: "a", Address: "127.0.0.1:1", Suffrage: raft.Voter}, {ID: "b", Suffrage: raft.Nonvoter}}}
+
+func reopen(t require.TestingT, disk *memstore.Disk) (*Log, store.Store) {
+	st := memstore.Open(disk)
+	l, err := Open(st)
+	require.NoError(t, err)
+	return l, st
+}
+
+func write(t require.TestingT, l *Log, hs *raft.HardState, entries ...raft.Entry) {
+	w := l.Begin()
+	require.NoError(t, w.Add(hs, entries))
+	require.NoError(t, w.Commit())
+}
+
+func all(t require.TestingT, l *Log) []raft.Entry {
+	s := l.State()
+	if s.LastIndex < s.FirstIndex {
+		return nil
+	}
+	out, err := l.Entries(s.FirstIndex, s.LastIndex, 1<<30)
+	require.NoError(t, err)
+	return out
+}
+
+func TestEverythingSurvivesReopening(t *testing.T) {
+	t.Parallel()
+	disk := memstore.NewDisk()
+	l, _ := reopen(t, disk)
+	hs := &raft.HardState{Term: 3, VotedFor: "a"}
+	entries := []raft.Entry{{Index: 1, Term: 1, Type: raft.EntryConfig, Config: &config}, {Index: 2, Term: 2, Type: raft.EntryNoop}, entry(3, 3, "x")}
+	write(t, l, hs, entries...)
+	require.NoError(t, l.SetPromise("a,b"))
+	require.NoError(t, l.Claim("node-1"))
+	l, _ = reopen(t, disk)
+	require.Equal(t, State{HardState: *hs, FirstIndex: 1, LastIndex: 3}, l.State())
+	require.Equal(t, entries, all(t, l))
+	promise, err := l.Promise()
+	require.NoError(t, err)
+	require.Equal(t, "a,b", promise)
+	require.NoError(t, l.Claim("node-1"))
+	require.ErrorIs(t, l.Claim("node-2"), ErrIdentity)
+}
+
+func TestOverwriteCompactReset(t *testing.T) {
+	t.Parallel()
+	disk := memstore.NewDisk()
+	l, _ := reopen(t, disk)
+	write(t, l, nil, entry(1, 1, "a"), entry(2, 1, "b"), entry(3, 1, "c"))
+	write(t, l, nil, entry(2, 2, "B"))
+	require.Equal(t, []raft.Entry{entry(1, 1, "a"), entry(2, 2, "B")}, all(t, l))
+	meta := raft.SnapshotMeta{Index: 1, Term: 1, Config: config, ConfigIndex: 1}
+	require.NoError(t, l.CompactTo(meta))
+	require.NoError(t, l.CompactTo(raft.SnapshotMeta{Index: 1}), "it begins there already")
+	require.Error(t, l.CompactTo(raft.SnapshotMeta{Index: 9}))
+	l, _ = reopen(t, disk)
+	require.Equal(t, meta, l.State().Meta)
+	require.Equal(t, []raft.Entry{entry(2, 2, "B")}, all(t, l))
+	_, err := l.Entries(1, 2, 10)
+	require.Error(t, err)
+	require.NoError(t, l.Reset(raft.SnapshotMeta{Index: 10, Term: 4}))
+	l, _ = reopen(t, disk)
+	require.EqualValues(t, 11, l.State().FirstIndex)
+	require.Empty(t, all(t, l))
+	write(t, l, nil, entry(11, 4, "z"))
+	w := l.Begin()
+	require.Error(t, w.Add(nil, []raft.Entry{entry(14, 4, "gap")}))
+	require.Error(t, w.Add(nil, []raft.Entry{entry(5, 4, "below")}))
+}
+
+func TestEntriesAreBounded(t *testing.T) {
+	t.Parallel()
+	l, _ := reopen(t, memstore.NewDisk())
+	write(t, l, nil, entry(1, 1, "aaaa"), entry(2, 1, "bbbb"), entry(3, 1, "cccc"))
+	one, err := l.Entries(1, 3, 1)
+	require.NoError(t, err)
+	require.Len(t, one, 1, "at least one")
+	two, err := l.Entries(1, 3, 40)
+	require.NoError(t, err)
+	require.Len(t, two, 2)
+}
+
+// What the disk changed is noticed, and the entry named.
+func TestCorruption(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(b store.Batch, key, value []byte){
+		"a flipped bit": func(b store.Batch, key, value []byte) { value[len(value)-1] ^= 1; b.Set(key, value) },
+		"cut off":       func(b store.Batch, key, value []byte) { b.Set(key, value[:3]) },
+		"missing":       func(b store.Batch, key, _ []byte) { b.Delete(key) },
+		"another entry": func(b store.Batch, key, _ []byte) { e := entry(3, 1, "c"); b.Set(key, encodeEntry(&e)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, st := reopen(t, memstore.NewDisk())
+			write(t, l, nil, entry(1, 1, "a"), entry(2, 1, "b"), entry(3, 1, "c"))
+			value, _, err := st.Get(entryKey(2))
+			require.NoError(t, err)
+			b := st.NewBatch()
+			damage(b, entryKey(2), value)
+			require.NoError(t, b.Commit(store.Sync))
+			_, err = l.Entries(1, 3, 1<<20)
+			var corrupt *CorruptError
+			require.ErrorAs(t, err, &corrupt)
+			require.EqualValues(t, 2, corrupt.Index)
+			require.ErrorContains(t, err, "let the server join anew")
+		})
+	}
+}
+
+func TestOtherVersionsAreRefused(t *testing.T) {
+	t.Parallel()
+	disk := memstore.NewDisk()
+	_, st := reopen(t, disk)
+	b := st.NewBatch()
+	require.NoError(t, b.Set([]byte{kindVersion}, []byte{9}))
+	require.NoError(t, b.Commit(store.Sync))
+	_, err := Open(memstore.Open(disk))
+	require.ErrorContains(t, err, "not known to this release")
+	b = st.NewBatch()
+	require.NoError(t, b.Set([]byte{kindVersion}, []byte{version}))
+	require.NoError(t, b.Set([]byte{kindHard}, []byte("rubbish")))
+	require.NoError(t, b.Commit(store.Sync))
+	_, err = Open(memstore.Open(disk))
+	var corrupt *CorruptError
+	require.ErrorAs(t, err, &corrupt)
+}
+
+// The log is what a slice would be, over random writes and crashes.
+func TestAgainstSlice(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		disk := memstore.NewDisk()
+		l, _ := reopen(t, disk)
+		first, model, term := uint64(1), []raft.Entry(nil), uint64(1)
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			last := first + uint64(len(model)) - 1
+			switch rapid.IntRange(0, 4).Draw(t, "kind") {
+			case 0, 1:
+				term++
+				at := rapid.Uint64Range(first, last+1).Draw(t, "at")
+				var es []raft.Entry
+				for i := range rapid.Uint64Range(1, 4).Draw(t, "n") {
+					es = append(es, entry(at+i, term, rapid.StringN(0, 5, 5).Draw(t, "data")))
+				}
+				write(t, l, &raft.HardState{Term: term}, es...)
+				model = append(slices.Clone(model[:at-first]), es...)
+			case 2:
+				if len(model) > 0 {
+					to := rapid.Uint64Range(first, last).Draw(t, "compact")
+					require.NoError(t, l.CompactTo(raft.SnapshotMeta{Index: to, Term: model[to-first].Term}))
+					model, first = slices.Clone(model[to-first+1:]), to+1
+				}
+			case 3:
+				to := last + rapid.Uint64Range(0, 5).Draw(t, "reset")
+				require.NoError(t, l.Reset(raft.SnapshotMeta{Index: to, Term: term}))
+				model, first = nil, to+1
+			case 4:
+				l, _ = reopen(t, disk)
+			}
+			require.Equal(t, first, l.State().FirstIndex)
+			got := all(t, l)
+			require.Equal(t, len(model), len(got))
+			for i := range model {
+				require.True(t, model[i].Index == got[i].Index && model[i].Term == got[i].Term && bytes.Equal(model[i].Data, got[i].Data))
+			}
+		}
+	})
+}
+
+func FuzzDecodeEntry(f *testing.F) {
+	for _, e := range []raft.Entry{entry(7, 2, "data"), {Index: 7, Term: 1, Type: raft.EntryConfig, Config: &config}, {Index: 7, Term: 1, Type: raft.EntryNoop}} {
+		f.Add(encodeEntry(&e))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		for _, p := range [][]byte{in, seal(in)} { // with a checksum that holds, the inner decoders are met
+			if e, err := decodeEntry(7, p); err == nil {
+				require.Equal(t, p, encodeEntry(&e))
+			}
+		}
+	})
+}
+
+func BenchmarkWrite64(b *testing.B) {
+	l, _ := reopen(b, memstore.NewDisk())
+	data := string(make([]byte, 300))
+	next := uint64(1)
+	for b.Loop() {
+		es := make([]raft.Entry, 64)
+		for i := range es {
+			es[i] = entry(next, 1, data)
+			next++
+		}
+		write(b, l, nil, es...)
+	}
+}
