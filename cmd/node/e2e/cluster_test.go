@@ -242,6 +242,7 @@ func fourthServer(t *testing.T, c *testcluster.Cluster) {
 // clientKilled sees a killed client fail, in members and in the catalog.
 func clientKilled(t *testing.T, c *testcluster.Cluster) {
 	c.Client.Kill()
+	began := time.Now()
 	testcluster.Eventually(t, "client-1 failed", func() string {
 		out, _ := c.Servers[0].Run("members")
 		for _, line := range strings.Split(out, "\n") {
@@ -251,6 +252,7 @@ func clientKilled(t *testing.T, c *testcluster.Cluster) {
 		}
 		return out
 	})
+	t.Logf("failed in members %v after kill -9", time.Since(began))
 	testcluster.Eventually(t, "client-1 critical in the catalog", func() string {
 		var checks []struct{ CheckID, Status string }
 		status, _, out, err := c.Servers[1].Try("GET", "/v1/health/node/client-1", nil)
