@@ -24,9 +24,10 @@ type bootstrap struct {
 	done    bool          // this server has a cluster
 
 	promise string // the set it gave its promise for, "" none
+	given   uint64 // the attempt that it was given to last; not kept over a restart, after which none is released
 	set     []string
 	waiting map[string]bool // who has not answered yet; nil: not asking
-	round   uint64
+	attempt uint64 // the number of this server's own attempt
 }
 
 // bootstrapRetry is how long an attempt may take, and how long to wait after it.
@@ -95,7 +96,7 @@ func (s *server) bootstrapCheck() {
 	}
 	s.n.log(Info, "server", "found expected number of peers, attempting bootstrap", "peers", strings.Join(set, ","))
 	b.set, b.waiting = set, map[string]bool{}
-	b.round++
+	b.attempt = s.n.rng.Uint64()
 	b.at = s.n.now + bootstrapRetry + s.n.rng.Duration(0, bootstrapRetry)
 	for _, id := range set[1:] {
 		b.waiting[id] = true
@@ -127,20 +128,20 @@ func (s *server) expected() (set []string, ok bool) {
 
 // askBootstrap sends a promise or release request straight to a server: it is nothing for a leader.
 func (s *server) askBootstrap(kind wire.OperatorKind, id string) {
-	addr, round := s.addrs[raft.ID(id)], s.bootstrap.round
-	c := &call{req: &wire.Request{Operator: &wire.Operator{Kind: kind, ID: s.n.cfg.ID, Set: s.bootstrap.set}}}
+	addr, attempt := s.addrs[raft.ID(id)], s.bootstrap.attempt
+	c := &call{req: &wire.Request{Operator: &wire.Operator{Kind: kind, ID: s.n.cfg.ID, Set: s.bootstrap.set, Attempt: attempt}}}
 	c.deadline = s.n.now + bootstrapRetry
 	c.done = func(resp *wire.Response) {
 		if kind == wire.BootstrapPromise {
-			s.onPromise(id, round, resp)
+			s.onPromise(id, attempt, resp)
 		}
 	}
 	s.n.sendOn(c, addr)
 }
 
-func (s *server) onPromise(from string, round uint64, resp *wire.Response) {
+func (s *server) onPromise(from string, attempt uint64, resp *wire.Response) {
 	b := &s.bootstrap
-	if b.waiting == nil || b.round != round {
+	if b.waiting == nil || b.attempt != attempt {
 		return
 	}
 	if resp.Code != wire.OK {
@@ -178,7 +179,7 @@ func (s *server) serveBootstrap(c *call) {
 	want := promiseOf(op.Set)
 	if op.Kind == wire.BootstrapRelease {
 		// The one who asked gave up before it wrote anything, so the promise binds nobody.
-		if b.promise == want && len(op.Set) > 0 && op.Set[0] == op.ID && !s.hasCluster() {
+		if b.promise == want && b.given == op.Attempt && len(op.Set) > 0 && op.Set[0] == op.ID && !s.hasCluster() {
 			s.savePromise("", func() { s.n.answer(c, &wire.Response{}) })
 		}
 		return
@@ -191,6 +192,7 @@ func (s *server) serveBootstrap(c *call) {
 	case b.waiting != nil || b.promise != "" && b.promise != want:
 		s.n.answer(c, &wire.Response{Code: wire.Refused, Err: fmt.Sprintf("promised to form its first cluster with %s", b.promise)})
 	default:
+		b.given = op.Attempt
 		s.savePromise(want, func() { s.n.answer(c, &wire.Response{}) })
 	}
 }

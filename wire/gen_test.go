@@ -168,7 +168,7 @@ var genRequest = rapid.Custom(func(t *rapid.T) Request {
 	case 1:
 		q.Read = &Read{Query: draw(t, genQuery), Consistency: Consistency(draw(t, rapid.ByteRange(0, 2))), MinIndex: draw(t, genUint), Wait: genSeconds(t)}
 	case 2:
-		q.Operator = &Operator{Kind: OperatorKind(draw(t, rapid.Byte())), ID: draw(t, genText), Address: draw(t, genText), Set: draw(t, genStrings)}
+		q.Operator = &Operator{Kind: OperatorKind(draw(t, rapid.Byte())), ID: draw(t, genText), Address: draw(t, genText), Set: draw(t, genStrings), Attempt: draw(t, rapid.Uint64())}
 	}
 	return q
 })

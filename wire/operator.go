@@ -7,15 +7,16 @@ import (
 )
 
 func appendOperator(p []byte, o *Operator) []byte {
-	p = appendUint(appendArray(p, 4), uint64(o.Kind))
+	p = appendUint(appendArray(p, 5), uint64(o.Kind))
 	p = appendString(p, o.ID)
 	p = appendString(p, o.Address)
-	return appendStrings(p, o.Set)
+	p = appendStrings(p, o.Set)
+	return appendUint(p, o.Attempt)
 }
 
 func (r *reader) operator() *Operator {
-	more := r.fields(4)
-	o := &Operator{Kind: OperatorKind(r.small()), ID: r.string(), Address: r.string(), Set: r.strings()}
+	more := r.fields(5)
+	o := &Operator{Kind: OperatorKind(r.small()), ID: r.string(), Address: r.string(), Set: r.strings(), Attempt: r.uint()}
 	r.skip(more)
 	return o
 }

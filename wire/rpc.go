@@ -56,6 +56,8 @@ type Operator struct {
 	ID      string
 	Address string
 	Set     []string // IDs of servers
+	// Attempt tells a bootstrap attempt from others at the same Set: a release is for its own only.
+	Attempt uint64
 }
 
 // RaftServer is a server in the answer to RaftConfiguration.
