@@ -27,7 +27,7 @@ type bootstrap struct {
 	given   uint64 // the attempt that it was given to last; not kept over a restart, after which none is released
 	set     []string
 	waiting map[string]bool // who has not answered yet; nil: not asking
-	attempt uint64 // the number of this server's own attempt
+	attempt uint64          // the number of this server's own attempt
 }
 
 // bootstrapRetry is how long an attempt may take, and how long to wait after it.
