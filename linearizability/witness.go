@@ -12,17 +12,11 @@ import (
 // greater index. Writes without a known outcome are placed where committed says they took effect:
 // it returns the index of the entry that wrote the value, or 0 if there is none.
 func Witness(ops []Op, committed func(value string) uint64) error {
-	var placed []Op
-	for _, op := range ops {
-		if op.Outcome == Unknown {
-			if op.Index = committed(op.Value); op.Index == 0 {
-				continue
-			}
+	placed := Place(ops, committed)
+	for i := range placed {
+		if placed[i].Index == 0 {
+			return fmt.Errorf("witness: %s has no index", placed[i].describe())
 		}
-		if op.Index == 0 {
-			return fmt.Errorf("witness: %s has no index", op.describe())
-		}
-		placed = append(placed, op)
 	}
 	if err := realTime(placed); err != nil {
 		return err
@@ -41,6 +35,21 @@ func Witness(ops []Op, committed func(value string) uint64) error {
 		s = next
 	}
 	return nil
+}
+
+// Place gives the writes without a known outcome the index at which committed says they took effect, and leaves
+// out those that never did.
+func Place(ops []Op, committed func(value string) uint64) []Op {
+	var placed []Op
+	for _, op := range ops {
+		if op.Outcome == Unknown {
+			if op.Index = committed(op.Value); op.Index == 0 {
+				continue
+			}
+		}
+		placed = append(placed, op)
+	}
+	return placed
 }
 
 func order(k Kind) int {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"concord/internal/prng"
 	"concord/internal/tick"
 	"concord/transport"
 	"concord/wire"
@@ -41,8 +42,10 @@ const retryInterval = 50 * time.Millisecond
 // maxHops ends a request that is sent round: client agent, server, leader.
 const maxHops = 2
 
-func newCalls() *calls {
-	return &calls{sent: map[uint64]*call{}, retry: never, local: map[uint64]*call{}}
+// newCalls begins to number requests at a random place: an answer to an earlier life of this node must not be taken
+// for that to a request of this one.
+func newCalls(rng *prng.Rand) *calls {
+	return &calls{last: rng.Uint64(), sent: map[uint64]*call{}, retry: never, local: map[uint64]*call{}}
 }
 
 func (cs *calls) nextDeadline() time.Duration { return min(cs.queue.Next(), cs.retry) }

@@ -61,7 +61,7 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 	}
 	n.local = agent.New(cfg.Agent.WithDefaults(), rng.Fork("agent"), n.now)
 	n.router = newRouter(cfg, rng.Fork("router"))
-	n.calls = newCalls()
+	n.calls = newCalls(rng.Fork("calls"))
 	if cfg.Server {
 		if n.server, err = newServer(n, disk); err != nil {
 			return nil, err

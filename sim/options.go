@@ -31,7 +31,6 @@ type Faults struct {
 	Crash          time.Duration
 	Pause          time.Duration
 	DiskStall      time.Duration
-	Wipe           time.Duration
 	Transfer       time.Duration
 	DriftPercent   int // clocks run up to so much faster or slower
 	FsyncTime      time.Duration
@@ -69,7 +68,6 @@ func Swarm(seed uint64) Options {
 	pick(&f.Crash, time.Second, 6*time.Second)
 	pick(&f.Pause, 2*time.Second, 8*time.Second)
 	pick(&f.DiskStall, time.Second, 6*time.Second)
-	pick(&f.Wipe, 6*time.Second, 15*time.Second)
 	pick(&f.Transfer, 2*time.Second, 6*time.Second)
 	if on() {
 		f.DriftPercent = 1 + r.IntN(4)

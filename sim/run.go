@@ -134,9 +134,10 @@ const searchTimeout = 20 * time.Second
 
 func (w *World) checkHistory() {
 	ops := w.history.Ops()
-	err := lin.Witness(ops, func(value string) uint64 { return w.checks.placed[value] })
+	placed := func(value string) uint64 { return w.checks.placed[value] }
+	err := lin.Witness(ops, placed)
 	if err == nil {
-		err = lin.Gated(ops, searchTimeout)
+		err = lin.Gated(lin.Place(ops, placed), searchTimeout)
 	}
 	if err == nil {
 		err = lin.BlackBox(ops, 100, searchTimeout)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -228,6 +229,8 @@ func TestConnectionsOfOneClientAreBounded(t *testing.T) {
 	defer ts.Close()
 	first := &http.Client{Transport: &http.Transport{}}
 	resp, err := first.Get(ts.URL)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
 	require.NoError(t, err)
 	resp.Body.Close()
 	_, err = (&http.Client{Transport: &http.Transport{}}).Get(ts.URL)

@@ -95,11 +95,16 @@ func (p *peer) tell(what transport.EventType) {
 // adopt makes a connection the one to write to. It tells whether the peer can still be used.
 func (p *peer) adopt(c net.Conn) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.retired {
+		p.mu.Unlock()
 		return false
 	}
+	lost := p.probe && p.used
 	p.conn, p.wrote, p.probe = c, time.Now(), false
+	p.mu.Unlock()
+	if lost {
+		p.tell(transport.Unreachable) // the peer dialed first, but what was sent over the broken connection may be lost
+	}
 	return true
 }
 
