@@ -18,7 +18,8 @@ type checkers struct {
 	machine      invariants.StateMachineSafety
 	outcome      invariants.SameOutcome
 	durability   invariants.Durability
-	placed       map[string]uint64 // index of the entry that wrote a value
+	placed       map[string]uint64  // index of the entry that wrote a value
+	config       raft.Configuration // as of the last look at servers that run
 }
 
 func (c *checkers) verify(name string, err error) {
@@ -102,5 +103,8 @@ func (c *checkers) newestConfig() raft.Configuration {
 			best = st
 		}
 	}
-	return best.Config
+	if best.ID != "" {
+		c.config = best.Config
+	}
+	return c.config
 }
