@@ -83,6 +83,10 @@ func (c *agentCommand) Run(args []string) int {
 	}
 	c.banner(rt)
 	code := serve(p, rt, signals, log)
+	if code != 0 {
+		// After a failure something may wait for a disk that never answers. What was acknowledged is on it.
+		time.AfterFunc(closeTimeout, func() { os.Exit(code) })
+	}
 	if err := p.Close(); err != nil {
 		log.Error("agent: failed to close", "error", err)
 		code = 1
@@ -139,6 +143,9 @@ func serve(p *process.Process, rt config.Runtime, signals <-chan os.Signal, log 
 		}
 	}
 }
+
+// closeTimeout bounds the end of an agent that failed.
+const closeTimeout = 5 * time.Second
 
 // leaveTimeout bounds a graceful leave; a second signal ends it at once.
 const leaveTimeout = 15 * time.Second

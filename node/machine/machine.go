@@ -46,7 +46,7 @@ func (a Applied) Meta() raft.SnapshotMeta {
 // Machine is the replicated state of one server. Apply, WriteChunk and Flush are called by one
 // goroutine; Read and ReadChunk by any, at any time.
 type Machine struct {
-	mu      sync.RWMutex // guards st against its replacement
+	mu      sync.RWMutex // guards st against its replacement; whoever takes sending.mu, too, takes that first
 	stores  Stores
 	st      store.Store
 	applied Applied // of the applying goroutine
@@ -177,6 +177,8 @@ func (m *Machine) Flush() (Applied, error) {
 
 // Close flushes and closes the state.
 func (m *Machine) Close() error {
+	m.sending.mu.Lock()
+	defer m.sending.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sending.closeAll()

@@ -33,9 +33,8 @@ type sender struct {
 	used bool // since closeIdle
 }
 
+// closeAll closes all of them; the caller holds s.mu.
 func (s *senders) closeAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for id, o := range s.open {
 		o.snap.Close()
 		delete(s.open, id)
@@ -164,15 +163,17 @@ func (m *Machine) adopt(meta raft.SnapshotMeta) error {
 	if err != nil {
 		return errors.Join(err, m.receive.abandon())
 	}
-	m.receive = receiver{}
+	m.sending.mu.Lock() // until the end, so that nobody begins to send what is about to be closed
+	defer m.sending.mu.Unlock()
 	m.sending.closeAll()
 	m.cache.begin()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.stores.Adopt(st); err != nil {
-		return fmt.Errorf("install snapshot: %w", err)
+		m.cache.clear(m.applied.Index)
+		return errors.Join(fmt.Errorf("install snapshot: %w", err), m.receive.abandon())
 	}
-	m.st, m.applied = st, a
+	m.receive, m.st, m.applied = receiver{}, st, a
 	m.cache.clear(a.Index)
 	return nil
 }
@@ -181,7 +182,7 @@ func loadChunk(st store.Store, p []byte) error {
 	if len(p) < 4 || crc32.Checksum(p[:len(p)-4], castagnoli) != binary.BigEndian.Uint32(p[len(p)-4:]) {
 		return errors.New("receive snapshot: chunk is corrupt")
 	}
-	batch := st.NewBatch()
+	batch := st.NewWriteBatch()
 	defer batch.Close()
 	for p = p[:len(p)-4]; len(p) > 0; {
 		var k, v []byte

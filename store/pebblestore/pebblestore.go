@@ -73,6 +73,8 @@ func Open(dir string, o Options) (*Store, error) {
 		Lock: lock, FS: o.FS, Cache: cache, DisableWAL: o.DisableWAL, MemTableSize: o.MemTableSize,
 		FormatMajorVersion: pebble.FormatNewest, MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4,
 		Logger: (*logger)(s),
+		// Pebble goes on trying to flush to a disk that fails, and tells nobody else.
+		EventListener: &pebble.EventListener{BackgroundError: func(err error) { s.fail(fmt.Errorf("pebblestore: %w", s.explain(err))) }},
 	})
 	if err != nil {
 		err = errors.Join(err, lock.Close())
@@ -98,6 +100,14 @@ func (l *logger) Fatalf(format string, args ...any) {
 func (s *Store) fail(err error) {
 	if s.failed.CompareAndSwap(nil, &err) && s.fatal != nil {
 		s.fatal(err)
+	}
+}
+
+// recovered turns a panic of Pebble's, which some failures of the disk lead to, into a failure of the store.
+func (s *Store) recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("pebblestore: %v", p)
+		s.fail(*err)
 	}
 }
 
@@ -232,7 +242,8 @@ func (b *batch) Set(key, value []byte) error     { return b.b.Set(key, value, ni
 func (b *batch) Delete(key []byte) error         { return b.b.Delete(key, nil) }
 func (b *batch) DeleteRange(lo, hi []byte) error { return b.b.DeleteRange(lo, hi, nil) }
 func (b *batch) Len() int                        { return b.b.Len() }
-func (b *batch) Commit(d store.Durability) error {
+func (b *batch) Commit(d store.Durability) (err error) {
+	defer b.s.recovered(&err)
 	if err := b.s.usable(); err != nil {
 		return err
 	}
@@ -259,7 +270,8 @@ func (b *batch) Close() error {
 }
 
 // Flush returns once everything committed before is durable.
-func (s *Store) Flush() error {
+func (s *Store) Flush() (err error) {
+	defer s.recovered(&err)
 	if err := s.usable(); err != nil {
 		return err
 	}
