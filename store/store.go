@@ -13,6 +13,15 @@ import "errors"
 // ErrClosed is returned by every call on a closed store.
 var ErrClosed = errors.New("store: closed")
 
+// ErrEnded is returned by every call on a batch that was committed or closed, Close excepted.
+var ErrEnded = errors.New("store: the batch has ended")
+
+// ErrWriteOnly is returned by reads from a batch of NewWriteBatch.
+var ErrWriteOnly = errors.New("store: the batch is for writing only")
+
+// ErrUnbounded is returned by DeleteRange without an upper bound.
+var ErrUnbounded = errors.New("store: DeleteRange needs an upper bound")
+
 // Reader reads ordered keys.
 type Reader interface {
 	// Get returns the value of key, and whether there is one.
@@ -38,12 +47,14 @@ type Batch interface {
 	Reader
 	Set(key, value []byte) error
 	Delete(key []byte) error
-	// DeleteRange deletes all keys in [lo, hi).
+	// DeleteRange deletes all keys in [lo, hi), none if there is nothing between. hi must not
+	// be nil: an engine for disks has no key that is greater than all others.
 	DeleteRange(lo, hi []byte) error
 	// Len is the approximate number of bytes of its writes.
 	Len() int
 	// Commit makes the batch visible and ends it. With Sync it returns once the batch,
-	// and all earlier ones, are durable.
+	// and all earlier ones, are durable. After an error the batch has ended, too, and may
+	// or may not be found after a crash.
 	Commit(d Durability) error
 	// Close ends a batch that was not committed; after Commit it does nothing.
 	Close() error
@@ -62,6 +73,7 @@ const (
 // Store is an ordered key-value store. It is safe for concurrent use.
 type Store interface {
 	Reader
+	// NewSnapshot returns the store as it is now. It is to be closed before the store.
 	NewSnapshot() (Snapshot, error)
 	// NewBatch returns an empty batch. Only one batch that is read from should be open at a time.
 	NewBatch() Batch
@@ -71,5 +83,7 @@ type Store interface {
 	Flush() error
 	// Size is the approximate number of bytes on disk, or in memory.
 	Size() uint64
+	// Close waits for the calls in progress. It does not flush: what was not durable may be
+	// lost, as in a crash.
 	Close() error
 }
