@@ -98,6 +98,9 @@ func recordIndex(k, value []byte) (uint64, error) {
 		_, err := decodeCount(value)
 		return 0, err
 	case tableNodeIDs:
+		if _, rest, ok := cut(string(value)); !ok || rest != "" {
+			return 0, ErrCorrupt
+		}
 		return 0, nil
 	case tableNodeServices:
 		return 0, pointsTo(tableServices, value)

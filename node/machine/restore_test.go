@@ -75,7 +75,9 @@ func do(t require.TestingT, m *Machine, c catalog.Command) catalog.Result {
 }
 
 func drawWrite(t *rapid.T) catalog.Command {
-	name := func(what string) string { return rapid.SampledFrom([]string{"a", "a/b", "b", "B", "a\x00", "\xff"}).Draw(t, what) }
+	name := func(what string) string {
+		return rapid.SampledFrom([]string{"a", "a/b", "b", "B", "a\x00", "\xff"}).Draw(t, what)
+	}
 	switch rapid.IntRange(0, 9).Draw(t, "kind") {
 	case 0, 1, 2, 3:
 		return &catalog.KVWrite{Op: catalog.KVSet, Key: name("key"), Value: []byte(name("value"))}
