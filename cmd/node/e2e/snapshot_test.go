@@ -78,7 +78,8 @@ func loaded(p *testcluster.Agent, writer int) []string {
 }
 
 func restoreAnew(t *testing.T, file string) {
-	p := testcluster.NewAgent(t, "solo", map[string]any{"server": true, "bootstrap_expect": 1})
+	// Its name is that of a server of the saved cluster.
+	p := testcluster.NewAgent(t, "server-1", map[string]any{"server": true, "bootstrap_expect": 1})
 	p.Start()
 	p.WaitForLeader()
 	p.Must("PUT", "/v1/kv/marker", "of the new one")
@@ -126,7 +127,15 @@ func restoreAnew(t *testing.T, file string) {
 		}
 	}
 	check()
-	p.WaitFor(t, "the server itself", "/v1/catalog/nodes?filter="+"Node==solo", 1)
+	id := testcluster.Get[map[string]map[string]any](p, "/v1/agent/self")["Config"]["NodeID"]
+	testcluster.Eventually(t, "the server has its name from one of the saved cluster", func() string {
+		nodes := testcluster.Get[[]struct{ ID, Node string }](p, "/v1/catalog/nodes")
+		if len(nodes) != 2 || nodes[0].Node != "outside" || nodes[1].Node != "server-1" || nodes[1].ID != id {
+			return fmt.Sprint(nodes)
+		}
+		return ""
+	})
+	p.WaitFor(t, "the server itself passing", "/v1/health/service/consul?passing", 1)
 	p.Kill()
 	p.Start()
 	p.WaitForLeader()
