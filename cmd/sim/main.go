@@ -71,8 +71,8 @@ func one(seed uint64, html string, quiet bool) int {
 	fmt.Printf("seed %d: trace %s, %d events, %v simulated in %v (%.0fx), %d writes, %d reads, %d unknown\n", seed, r.Hash, r.Stats.Events,
 		r.Stats.Simulated.Truncate(time.Millisecond), took.Truncate(time.Millisecond), r.Stats.Simulated.Seconds()/took.Seconds(), r.Stats.Writes, r.Stats.Reads, r.Stats.Unknown)
 	code := 0
-	if r.Err != nil {
-		fmt.Println(r.Err)
+	if r.Failure != nil {
+		fmt.Println(r.Err())
 		code = 1
 	}
 	if html != "" {
@@ -119,12 +119,12 @@ func (t *tally) add(r sim.Report) {
 	t.writes += r.Stats.Writes
 	t.reads += r.Stats.Reads
 	t.elections += r.Stats.Elections
-	for k, n := range r.Stats.Faults {
+	for k, n := range r.Stats.Coverage {
 		t.faults[k] += n
 	}
-	if r.Err != nil {
+	if r.Failure != nil {
 		t.failed = append(t.failed, r)
-		fmt.Printf("\r%v\n", r.Err)
+		fmt.Printf("\r%v\n", r.Err())
 	}
 }
 
