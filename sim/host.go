@@ -214,7 +214,12 @@ func (h *Host) crash(why string) {
 // again.
 func (h *Host) diskError(what string) {
 	h.crash(what)
-	h.w.after(second, "supervise", h.index, h.restart)
+	epoch := h.epoch
+	h.w.after(second, "supervise", h.index, func() {
+		if h.epoch == epoch {
+			h.restart()
+		}
+	})
 }
 
 // input gives the node something and carries out what it leads to.
@@ -280,6 +285,9 @@ func (h *Host) schedule() {
 
 // Now is the host's own monotonic clock.
 func (h *Host) Now() time.Duration { return h.clock.now(h.w.now) }
+
+// Wall is the host's wall clock, which is always right.
+func (h *Host) Wall() time.Duration { return h.w.now }
 
 // Send hands an envelope to the virtual network.
 func (h *Host) Send(e transport.Envelope) { h.w.net.send(h, e) }

@@ -21,20 +21,20 @@ type World struct {
 	log     func(format string, args ...any) // nil: silent
 	rng     *prng.Rand
 
-	hosts    []*Host
-	byAddr   map[string]*Host // of every endpoint
-	net      *network
-	faults   Faults
-	nemesis  *nemesis
-	checks   checkers
-	clients  []*client
-	watchers []*watcher
+	hosts      []*Host
+	byAddr     map[string]*Host // of every endpoint
+	net        *network
+	faults     Faults
+	nemesis    *nemesis
+	checks     checkers
+	clients    []*client
+	watchers   []*watcher
 	operations map[string]bool // of Options.Operations
-	failure  *Failure
-	history  *lin.History
-	stale    []lin.Op // reads that only promise some state that once was
-	spans    []lin.Span
-	stats    Stats
+	failure    *Failure
+	history    *lin.History
+	stale      []lin.Op // reads that only promise some state that once was
+	spans      []lin.Span
+	stats      Stats
 }
 
 // Stats counts what happened.
