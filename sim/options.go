@@ -26,9 +26,9 @@ type Options struct {
 	TrailingLogs uint64 `json:"trailing_logs"`
 
 	// Schedule, if not nil, has the faults to make, in place of those that Faults.Every draws.
-	Schedule []Fault `json:"schedule,omitempty"`
+	Schedule []Fault `json:"schedule"`
 	// Operations, if not nil, has the operations to do, each "client.number"; the clients' draws stay as they are.
-	Operations []string `json:"operations,omitempty"`
+	Operations []string `json:"operations"`
 }
 
 // Faults says which faults there are and how often.

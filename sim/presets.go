@@ -105,7 +105,7 @@ func scale(seed uint64) Options {
 	r := prng.New(seed).Fork("options/scale")
 	o := base("scale", seed, r)
 	o.Servers, o.Agents, o.Clients, o.Watchers, o.Keys = 5+2*r.IntN(2), 10+r.IntN(10), 10, 10, 8
-	o.Think = 20 * time.Millisecond
+	o.Think = 200 * time.Millisecond
 	o.Faults.LossPercent = 2
 	for _, kind := range []string{"crash", "partition", "transfer", "wipe"} {
 		o.Faults.Every[kind] = r.Duration(5*time.Second, 10*time.Second)
