@@ -17,7 +17,6 @@ import (
 type disk struct {
 	vfs.FS
 	s        *Store
-	opened   atomic.Bool  // errors are for the caller of Open until then
 	writes   atomic.Int64 // in progress
 	lock     io.Closer
 	unlocked sync.Once
@@ -59,7 +58,7 @@ func (d *disk) write(do func() error) error {
 	}
 	err := do()
 	d.writes.Add(-1)
-	if err != nil && d.opened.Load() {
+	if err != nil {
 		d.s.fail(err)
 		select {}
 	}

@@ -21,9 +21,9 @@ type FailedError struct {
 // Error tells what failed and what to do.
 func (e *FailedError) Error() string {
 	if errors.Is(e.Err, ErrFull) {
-		return "pebblestore: " + e.Err.Error()
+		return e.Err.Error()
 	}
-	return "pebblestore: the disk failed: " + e.Err.Error() + ": check the disk, and start again"
+	return "the disk failed: " + e.Err.Error() + ": check the disk, and start again"
 }
 
 // Unwrap returns what failed.
@@ -36,7 +36,7 @@ func (s *Store) fail(err error) {
 		return
 	}
 	close(s.broken)
-	if s.onFatal != nil {
+	if s.onFatal != nil && s.opened.Load() {
 		s.onFatal(failed)
 	}
 }

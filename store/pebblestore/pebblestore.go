@@ -30,7 +30,8 @@ type Options struct {
 	MemTableSize uint64
 	// CacheSize is how many bytes of blocks are cached, the memtables included; default 64 MiB, used as needed.
 	CacheSize int64
-	// OnFatal is told, once, when the disk fails: a *FailedError. It must return soon and not use the store.
+	// OnFatal is told, once, when the disk of an open store fails: a *FailedError. It must return soon and not use
+	// the store.
 	OnFatal func(error)
 }
 
@@ -53,6 +54,7 @@ type Store struct {
 	disk    *disk
 	wal     bool
 	onFatal func(error)
+	opened  atomic.Bool // until then Open tells of a failure
 
 	gate   gate
 	failed atomic.Pointer[FailedError]
@@ -75,11 +77,14 @@ func Open(dir string, o Options) (*Store, error) {
 	if errors.Is(err, ErrLocked) {
 		return nil, err
 	}
+	if err == nil {
+		s.opened.Store(true)
+		err = s.failure() // of which nobody was told before
+	}
 	if err != nil {
 		err = errors.Join(explain(err), s.disk.unlock())
 		return nil, fmt.Errorf("pebblestore: open %s: %w: if the files are damaged, remove the directory and let the server join anew", dir, err)
 	}
-	s.disk.opened.Store(true)
 	return s, nil
 }
 
