@@ -199,7 +199,11 @@ func (s *server) serveBootstrap(c *call) {
 
 func (s *server) savePromise(p string, then func()) {
 	s.bootstrap.promise = p
-	s.persist(PersistTask{Promise: &p}, logWrite{then: then})
+	s.raft.MayForm(s.n.now, false)
+	s.persist(PersistTask{Promise: &p}, logWrite{then: func() {
+		s.raft.MayForm(s.n.now, p != "")
+		then()
+	}})
 }
 
 func promiseOf(set []string) string { return strings.Join(set, ",") }

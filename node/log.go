@@ -3,6 +3,7 @@ package node
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"concord/internal/invariant"
 	"concord/raft"
@@ -18,6 +19,7 @@ type logWriter struct {
 type logWrite struct {
 	seq      uint64
 	raftID   uint64 // of the Ready, 0: none
+	begun    time.Duration
 	messages []raft.Message
 	then     func()
 }
@@ -26,7 +28,9 @@ type logWrite struct {
 func (s *server) persist(t PersistTask, w logWrite) {
 	s.log.last++
 	t.Seq, w.seq = s.log.last, s.log.last
+	w.begun = s.n.now
 	s.log.queue = append(s.log.queue, w)
+	s.watchDisk()
 	s.n.env.Persist(t)
 }
 
@@ -60,6 +64,7 @@ func (s *server) onPersisted(seq uint64) {
 			w.then()
 		}
 	}
+	s.watchDisk()
 }
 
 func (s *server) sendAll(ms []raft.Message) {

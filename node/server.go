@@ -22,6 +22,7 @@ type server struct {
 	leader raft.ID
 	// lostLeader is the address of a leader that refuses connections, until somebody leads again.
 	lostLeader transport.Addr
+	lost       map[raft.ID]bool // servers whose lost logs were told of
 	addrs      map[raft.ID]transport.Addr
 	config     raft.Configuration // as of the last look
 
@@ -45,14 +46,15 @@ type server struct {
 	reconcile reconciler
 	autopilot pilot
 	transfer  transfer
+	watchdog  watchdog
 }
 
 func newServer(n *Node, disk Disk) (*server, error) {
 	s := &server{
 		n: n, role: raft.Follower, term: disk.Raft.HardState.Term, applied: disk.Raft.Applied,
-		pending: map[uint64]*call{}, terms: map[uint64]uint64{}, changes: map[uint64][]*call{},
+		pending: map[uint64]*call{}, terms: map[uint64]uint64{}, changes: map[uint64][]*call{}, lost: map[raft.ID]bool{},
 		internal: map[uint64]func(ReadTask){}, addrs: map[raft.ID]transport.Addr{},
-		reads: newReads(), reconcile: newReconciler(), autopilot: newPilot(), transfer: transfer{at: never},
+		reads: newReads(), reconcile: newReconciler(), autopilot: newPilot(), transfer: transfer{at: never}, watchdog: watchdog{at: never},
 	}
 	s.watches = newWatches(s)
 	s.bootstrap = newBootstrap(n.cfg, disk)
@@ -61,12 +63,13 @@ func newServer(n *Node, disk Disk) (*server, error) {
 		return nil, fmt.Errorf("raft: %w", err)
 	}
 	s.raft = r
+	s.raft.MayForm(n.now, disk.Promise != "")
 	s.learnAddresses()
 	return s, nil
 }
 
 func (s *server) nextDeadline() time.Duration {
-	return min(s.raft.NextDeadline(), s.watches.queue.Next(), s.reconcile.at, s.autopilot.at, s.bootstrap.at, s.transfer.at)
+	return min(s.raft.NextDeadline(), s.watches.queue.Next(), s.reconcile.at, s.autopilot.at, s.bootstrap.at, s.transfer.at, s.watchdog.at)
 }
 
 func (s *server) tick() {
@@ -79,6 +82,7 @@ func (s *server) tick() {
 	s.reconcileTick()
 	s.autopilotTick()
 	s.transferTick()
+	s.watchdogTick()
 }
 
 // leads tells whether this server is the leader.
@@ -229,6 +233,9 @@ func (s *server) drain() bool {
 	if rd.ChunkWrite != nil {
 		s.n.env.Apply(ApplyTask{Chunk: rd.ChunkWrite})
 	}
+	for _, id := range rd.Lost {
+		s.onLost(id)
+	}
 	if rd.DroppedFrom != 0 {
 		s.dropPending(rd.DroppedFrom)
 	}
@@ -303,6 +310,7 @@ func (s *server) nameOf(id raft.ID) string {
 }
 
 func (s *server) gainedLeadership() {
+	clear(s.lost)
 	s.reconcile.begin(s.n.now)
 	s.autopilot.begin(s.n.now, s.n.cfg.Autopilot)
 }

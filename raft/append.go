@@ -7,6 +7,9 @@ func (n *Node) onAppend(m *Message) {
 		return
 	}
 	n.heardLeader(m)
+	if n.refuseAsLost(m) {
+		return
+	}
 	if n.installing() {
 		// The log is about to be replaced: take no entries, but confirm the contact.
 		n.reply(Message{Type: MsgAppendReply, To: m.From, SentAt: m.SentAt, Round: m.Round, PrevIndex: m.PrevIndex})

@@ -169,7 +169,7 @@ func (n *Node) eachOtherVoter(do func(ID)) {
 // onPreVote answers whether it would vote for the sender, and changes nothing.
 func (n *Node) onPreVote(m *Message) {
 	free := m.Term > n.hs.Term || m.Term == n.hs.Term && n.mayVote(m.From)
-	if free && !n.bound(m) && n.log.upToDate(m.LastIndex, m.LastTerm) {
+	if free && !n.blank() && !n.bound(m) && n.log.upToDate(m.LastIndex, m.LastTerm) {
 		n.send(Message{Type: MsgPreVoteReply, To: m.From, Term: m.Term})
 		// Give the sender a head start, lest both campaign and split the vote.
 		headStart := n.rand.Duration(n.cfg.HeartbeatInterval, 2*n.cfg.HeartbeatInterval)
@@ -187,7 +187,7 @@ func (n *Node) mayVote(id ID) bool {
 
 // onVote is the RequestVote RPC of figure 2.
 func (n *Node) onVote(m *Message) {
-	if n.bound(m) || !n.mayVote(m.From) || !n.log.upToDate(m.LastIndex, m.LastTerm) {
+	if n.blank() || n.bound(m) || !n.mayVote(m.From) || !n.log.upToDate(m.LastIndex, m.LastTerm) {
 		n.reply(Message{Type: MsgVoteReply, To: m.From, Reject: true})
 		return
 	}

@@ -27,6 +27,8 @@ var (
 	ErrUnknownServer = errors.New("raft: no such server in the configuration")
 	// ErrNoVoters: the change would leave the cluster without a voter.
 	ErrNoVoters = errors.New("raft: change would leave the cluster without a voter")
+	// ErrNotCaughtUp: a server becomes a voter only once it has a part of the log (thesis section 4.2.1).
+	ErrNotCaughtUp = errors.New("raft: the server has nothing of the log yet; add it as a nonvoter first")
 	// ErrBadChange: the change is malformed.
 	ErrBadChange = errors.New("raft: malformed membership change")
 	// ErrNotVoter: leadership can only be transferred to another voter.

@@ -31,6 +31,9 @@ func (n *Node) onSnapshot(m *Message) {
 		return
 	}
 	n.heardLeader(m)
+	if n.refuseAsLost(m) {
+		return
+	}
 	in := n.incoming
 	if in != nil && (in.writing || in.last != nil) {
 		return // its answer is coming

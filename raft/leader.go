@@ -39,6 +39,7 @@ type follower struct {
 	ackedAt     time.Duration // newest time of the leader's that it echoed
 	round       uint64        // newest read round that it echoed
 	lastNews    time.Duration // when Match last rose, or entries were sent after a pause
+	matchedAt   time.Duration // when Match last rose
 	sentCommit  uint64        // commit index it was last told, as far as it can use it
 
 	known   entryID  // an entry below the cache whose term a LogRead told
@@ -74,7 +75,7 @@ func (n *Node) memberships() {
 		}
 		f := find(old, s.ID)
 		if f == nil {
-			f = &follower{Progress: progress.New(n.log.last()+1, n.cfg.MaxInflight), id: s.ID, lastContact: n.now, ackedAt: never, lastNews: n.now}
+			f = &follower{Progress: progress.New(n.log.last()+1, n.cfg.MaxInflight), id: s.ID, lastContact: n.now, ackedAt: never, lastNews: n.now, matchedAt: n.now}
 		}
 		f.voter = s.Suffrage == Voter
 		l.followers = append(l.followers, f)
@@ -256,6 +257,7 @@ func (n *Node) sendHeartbeat(f *follower) {
 func (n *Node) sendAsLeader(m Message) {
 	m.Term, m.SentAt, m.Round = n.hs.Term, n.now, n.lead.reads.round
 	m.Transfer = n.lead.transferee != ""
+	m.Voter = n.config().HasVoter(m.To)
 	n.send(m)
 }
 

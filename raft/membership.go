@@ -7,7 +7,7 @@ import "time"
 // what became of it is told as for Propose.
 //
 // Errors: ErrNotLeader, ErrTransferring, ErrNotReady, ErrChangePending, ErrConfigChanged, ErrNoChange,
-// ErrUnknownServer, ErrNoVoters, ErrBadChange.
+// ErrUnknownServer, ErrNoVoters, ErrBadChange, ErrNotCaughtUp.
 func (n *Node) ProposeChange(now time.Duration, c Change) (index, term uint64, err error) {
 	n.advance(now)
 	if err := n.mayPropose(); err != nil {
@@ -21,6 +21,9 @@ func (n *Node) ProposeChange(now time.Duration, c Change) (index, term uint64, e
 		return 0, 0, ErrChangePending
 	case c.PrevIndex != 0 && c.PrevIndex != cur.index:
 		return 0, 0, ErrConfigChanged
+	}
+	if f := n.follower(c.Server.ID); c.Type == AddVoter && !cur.config.HasVoter(c.Server.ID) && c.Server.ID != n.cfg.ID && (f == nil || f.Match == 0) {
+		return 0, 0, ErrNotCaughtUp
 	}
 	next, err := cur.config.With(c)
 	if err != nil {

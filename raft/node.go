@@ -45,6 +45,7 @@ type Node struct {
 
 	promise  promise
 	votes    votes
+	forming  bool        // see MayForm
 	lead     *leadership // while Leader
 	incoming *incoming   // snapshot being received
 	asked    []askedRead // reads forwarded to the leader

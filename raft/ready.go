@@ -11,6 +11,7 @@ type outbox struct {
 	chunkReads   []ChunkRead
 	chunkWrite   *ChunkWrite
 	droppedFrom  uint64
+	lost         []ID
 	reported     RoleChange
 
 	hsWritten HardState // handed out to be written
@@ -61,7 +62,7 @@ func (o *outbox) dropped(from uint64) {
 func (n *Node) HasReady() bool {
 	o := &n.out
 	return len(o.messages) > 0 || len(o.afterPersist) > 0 || len(o.reads) > 0 || len(o.logReads) > 0 ||
-		len(o.chunkReads) > 0 || o.chunkWrite != nil || o.droppedFrom != 0 || n.hs != o.hsWritten ||
+		len(o.chunkReads) > 0 || o.chunkWrite != nil || o.droppedFrom != 0 || len(o.lost) > 0 || n.hs != o.hsWritten ||
 		n.log.written < n.log.last() || n.log.applying < n.applicable() ||
 		n.roleNow() != o.reported || n.lead != nil && n.lead.due
 }
@@ -78,10 +79,10 @@ func (n *Node) Ready() Ready {
 	o.id++
 	rd := Ready{
 		ID: o.id, Messages: o.messages, AfterPersist: o.afterPersist, Reads: o.reads,
-		LogReads: o.logReads, ChunkReads: o.chunkReads, ChunkWrite: o.chunkWrite, DroppedFrom: o.droppedFrom,
+		LogReads: o.logReads, ChunkReads: o.chunkReads, ChunkWrite: o.chunkWrite, DroppedFrom: o.droppedFrom, Lost: o.lost,
 	}
 	o.messages, o.afterPersist, o.reads, o.logReads, o.chunkReads = nil, nil, nil, nil, nil
-	o.chunkWrite, o.droppedFrom = nil, 0
+	o.chunkWrite, o.droppedFrom, o.lost = nil, 0, nil
 	if n.hs != o.hsWritten {
 		hs := n.hs
 		rd.HardState, o.hsWritten = &hs, hs

@@ -129,6 +129,10 @@ func (n *Node) onAppendReply(m *Message) {
 		n.garbage++ // nobody has what this leader has not
 		return
 	}
+	if m.Lost || m.Reject && m.PrevIndex <= f.Match && m.SentAt > f.matchedAt {
+		n.lostData(f)
+		return
+	}
 	n.heard(f, m)
 	if m.Reject {
 		index, _ := n.log.lastNotAfter(m.HintIndex, m.HintTerm)
@@ -140,7 +144,7 @@ func (n *Node) onAppendReply(m *Message) {
 	f.Received = m.HintIndex
 	n.lead.due = true
 	if f.Accepted(m.Match) {
-		f.lastNews = n.now
+		f.lastNews, f.matchedAt = n.now, n.now
 		n.tryTransfer(f)
 		n.maybeCommit()
 	}

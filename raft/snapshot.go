@@ -79,7 +79,9 @@ func (n *Node) onSnapshotReply(m *Message) {
 	switch {
 	case m.Done:
 		f.snap = nil
-		f.Accepted(min(m.Match, n.log.last()))
+		if f.Accepted(min(m.Match, n.log.last())) {
+			f.matchedAt = n.now
+		}
 		f.BecomeProbe()
 		n.lead.due = true
 		n.maybeCommit()

@@ -148,6 +148,10 @@ type Message struct {
 	// 5.3, last part). Of an accepted one HintIndex is the last index received, on disk or not.
 	HintIndex, HintTerm uint64
 
+	// Voter, of MsgAppend and MsgSnapshot: the leader counts on the receiver. Lost, of a rejected
+	// MsgAppendReply: the receiver has lost what it had on disk, and nobody may count on it.
+	Voter, Lost bool
+
 	// MsgSnapshot, MsgSnapshotReply.
 	Snapshot *SnapshotMeta
 	Cursor   []byte // where the chunk begins; opaque to the core, empty at the start
@@ -214,6 +218,10 @@ type Ready struct {
 	ChunkWrite   *ChunkWrite
 	// RoleChange is set when role, term or leader changed, for logs and reactions.
 	RoleChange *RoleChange
+	// Lost are followers that turned out not to have on disk what they had acknowledged, or, being
+	// voters, to have nothing at all. The driver should make a voter among them a nonvoter, which may
+	// become a voter again once it has caught up.
+	Lost []ID
 	// Dropped tells which of this server's own proposals were overwritten or may have
 	// been lost: all with an index of at least DroppedFrom and a term below the
 	// current one, when not 0.

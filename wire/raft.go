@@ -9,7 +9,7 @@ import (
 
 // AppendRaft appends an encoded message to dst.
 func AppendRaft(dst []byte, m *raft.Message) []byte {
-	p := appendArray(append(slices.Grow(dst, raftSize(m)), Version), 20)
+	p := appendArray(append(slices.Grow(dst, raftSize(m)), Version), 22)
 	p = appendUint(p, uint64(m.Type))
 	p = appendString(p, string(m.From))
 	p = appendString(p, string(m.To))
@@ -32,7 +32,8 @@ func AppendRaft(dst []byte, m *raft.Message) []byte {
 	p = appendUint(p, m.HintTerm)
 	p = appendSnapshot(p, m)
 	p = appendUint(p, m.ReadID)
-	return appendUint(p, m.Index)
+	p = appendUint(p, m.Index)
+	return appendBool(appendBool(p, m.Voter), m.Lost)
 }
 
 // raftSize is about how long a message gets.
@@ -84,7 +85,7 @@ func appendSnapshot(p []byte, m *raft.Message) []byte {
 // DecodeRaft decodes what AppendRaft wrote. Entries' data and chunks alias p.
 func DecodeRaft(p []byte) (raft.Message, error) {
 	r := begin(p)
-	more := r.fields(20)
+	more := r.fields(22)
 	var m raft.Message
 	m.Type = raft.MessageType(r.small())
 	m.From, m.To = raft.ID(r.string()), raft.ID(r.string())
@@ -103,6 +104,7 @@ func DecodeRaft(p []byte) (raft.Message, error) {
 	m.Match, m.HintIndex, m.HintTerm = r.uint(), r.uint(), r.uint()
 	r.snapshot(&m)
 	m.ReadID, m.Index = r.uint(), r.uint()
+	m.Voter, m.Lost = r.bool(), r.bool()
 	r.skip(more)
 	if err := r.end(); err != nil {
 		return raft.Message{}, err

@@ -124,6 +124,11 @@ func crash(_ *Interpreter, c *command, s *Server) error {
 	return nil
 }
 
+func wipe(_ *Interpreter, _ *command, s *Server) error {
+	s.Wipe()
+	return nil
+}
+
 func start(_ *Interpreter, _ *command, s *Server) error {
 	s.Start()
 	return nil

@@ -143,6 +143,7 @@ var commands = map[string]func(*Interpreter, *command) error{
 	"isolate":  isolate,            // isolate a b: from all others
 	"heal":     heal,               //
 	"crash":    on(crash),          // crash a [durable=1]: so many pending writes reach the disk
+	"wipe":     on(wipe),           // wipe a: it crashes and loses its disks
 	"start":    on(start),          // start a
 	"hold":     on(hold),           // hold a disk|apply|reads
 	"release":  on(release),        // release a disk|apply|reads

@@ -81,6 +81,12 @@ func (s *Server) Crash(durable int) {
 	s.writes, s.applies, s.logReads, s.chunkReads, s.chunkWrite, s.received = nil, nil, nil, nil, nil, nil
 }
 
+// Wipe crashes the server and replaces its disks by empty ones.
+func (s *Server) Wipe() {
+	s.Crash(0)
+	s.disk, s.live = disk{first: 1}, state{}
+}
+
 // Tick ticks the server.
 func (s *Server) Tick() {
 	s.Node.Tick(s.c.Now)
@@ -106,6 +112,9 @@ func (s *Server) drain() {
 		if r := rd.RoleChange; r != nil {
 			s.c.trace("role     %s %v term=%d leader=%s", s.ID, r.Role, r.Term, orNone(r.Leader))
 			s.c.check.role(s.ID, r)
+		}
+		for _, id := range rd.Lost {
+			s.c.trace("lost     %s has lost its log", id)
 		}
 		if rd.DroppedFrom != 0 {
 			s.c.trace("dropped  %s from=%d", s.ID, rd.DroppedFrom)
