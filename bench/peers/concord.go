@@ -23,12 +23,12 @@ type concordCluster struct {
 	waiters []chan error // of each proposer
 }
 
-func openConcord(dir string, nodes int) (cluster, error) {
+func openConcord(dir string, s shape) (cluster, error) {
 	c := &concordCluster{waiters: make([]chan error, maxProposers)}
 	for i := range c.waiters {
 		c.waiters[i] = make(chan error, 1)
 	}
-	if err := c.start(dir, nodes); err != nil {
+	if err := c.start(dir, s.nodes); err != nil {
 		c.close()
 		return nil, err
 	}

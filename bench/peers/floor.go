@@ -13,13 +13,13 @@ type file struct {
 	size, at int64
 }
 
-func openAppender(dir string, _ int) (cluster, error) {
+func openAppender(dir string, _ shape) (cluster, error) {
 	f, err := os.Create(filepath.Join(dir, "append"))
 	return &file{f: f}, err
 }
 
 // openOverwriter prepares a file as logs that recycle or preallocate their segments do: an fsync then changes no metadata.
-func openOverwriter(dir string, _ int) (cluster, error) {
+func openOverwriter(dir string, _ shape) (cluster, error) {
 	f, err := os.Create(filepath.Join(dir, "overwrite"))
 	if err != nil {
 		return nil, err

@@ -35,12 +35,13 @@ func openWAL(dir string) (durable, error) {
 type hashicorpCluster struct {
 	closers
 	leader *raft.Raft
+	batch  int // MaxAppendEntries: its default is 64, the most it allows 1024
 }
 
-func openHashicorp(open func(dir string) (durable, error)) func(string, int) (cluster, error) {
-	return func(dir string, nodes int) (cluster, error) {
-		c := &hashicorpCluster{}
-		if err := c.start(dir, nodes, open); err != nil {
+func openHashicorp(open func(dir string) (durable, error)) func(string, shape) (cluster, error) {
+	return func(dir string, s shape) (cluster, error) {
+		c := &hashicorpCluster{batch: min(max(64, s.proposers), 1024)}
+		if err := c.start(dir, s.nodes, open); err != nil {
 			c.close()
 			return nil, err
 		}
@@ -76,7 +77,7 @@ func (c *hashicorpCluster) start(dir string, nodes int, open func(dir string) (d
 	})
 }
 
-// server starts one server, tuned for throughput: batches as large as it allows, and the newest entries cached, as
+// server starts one server, tuned for throughput: batches as large as the proposers can fill, and the newest entries cached, as
 // Consul does it, so that replication does not read the log.
 func (c *hashicorpCluster) server(dir, id string, open func(dir string) (durable, error)) (*raft.Raft, raft.Server, error) {
 	store, err := open(dir)
@@ -96,7 +97,7 @@ func (c *hashicorpCluster) server(dir, id string, open func(dir string) (durable
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(id)
 	cfg.Logger = hclog.NewNullLogger()
-	cfg.MaxAppendEntries = 1024 // the most it allows
+	cfg.MaxAppendEntries = c.batch
 	cfg.BatchApplyCh = true
 	cfg.SnapshotInterval, cfg.SnapshotThreshold = time.Hour, 1<<40 // nobody else makes snapshots here
 	r, err := raft.NewRaft(cfg, noopFSM{}, cached, store, raft.NewDiscardSnapshotStore(), transport)

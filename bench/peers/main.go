@@ -65,7 +65,7 @@ func parse(args []string) (options, error) {
 	}
 	fs.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians count")
 	fs.DurationVar(&o.length, "time", 3*time.Second, "length of a measurement")
-	fs.DurationVar(&o.warm, "warm", time.Second, "load before each measurement")
+	fs.DurationVar(&o.warm, "warm", time.Second, "load before each measurement, first with 1024 proposers and then as long with those to be measured")
 	proposers := fs.String("proposers", "1,64,1024", "concurrent proposers, a list")
 	nodes := fs.String("nodes", "1,3", "cluster sizes, a list")
 	only := fs.String("only", "", "systems to measure, a list (default all)")
@@ -126,7 +126,7 @@ func run(o options) error {
 	}
 	defer os.RemoveAll(dir)
 	plan := o.plan()
-	limit := 2*time.Duration(o.rounds)*o.roundTime(plan) + time.Minute
+	limit := time.Duration(o.rounds*len(plan))*(2*o.warm+o.length+openLimit) + time.Minute
 	watchdog := time.AfterFunc(limit, func() {
 		os.RemoveAll(dir)
 		fatal(fmt.Errorf("not finished after %v: something hangs", limit))
@@ -146,10 +146,12 @@ func run(o options) error {
 	results := newResults()
 	for round := range o.rounds {
 		for _, p := range plan {
-			fmt.Fprintf(os.Stderr, "round %d/%d  %-18s %d node(s)\n", round+1, o.rounds, p.system.name, p.nodes)
-			if err := o.measure(filepath.Join(dir, "data"), p, results); err != nil {
-				return fmt.Errorf("%s with %d node(s): %w", p.system.name, p.nodes, err)
+			got, err := o.measure(filepath.Join(dir, "data"), p)
+			if err != nil {
+				return fmt.Errorf("%s with %d node(s) and %d proposer(s): %w", p.system, p.nodes, p.proposers, err)
 			}
+			progress(round, o.rounds, p, got)
+			results.add(p.key, got)
 		}
 	}
 	results.print(os.Stdout)

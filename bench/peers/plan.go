@@ -5,69 +5,71 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
+	"syscall"
 	"time"
 )
 
-// part is a cluster that is started once in a round.
-type part struct {
-	system    system
-	nodes     int
-	proposers []int
+// step is a cell to be measured: a cluster of its own, so that nothing depends on what was measured before.
+type step struct {
+	key
+	open  func(dir string, s shape) (cluster, error)
+	floor bool
 }
 
-// plan is what a round does, in this order. Most proposers come first, so that a log that recycles its files has
-// reached its steady state when latency is measured.
-func (o options) plan() []part {
-	most := slices.Clone(o.proposers)
-	slices.SortFunc(most, func(a, b int) int { return b - a })
-	var out []part
+// openLimit is how long starting and stopping a cluster may take on average.
+const openLimit = 10 * time.Second
+
+// plan is what a round does. The systems that are compared with one another follow one another.
+func (o options) plan() []step {
+	var out []step
 	for i, n := range o.nodes {
-		for _, s := range o.chosen {
-			switch {
-			case !s.floor:
-				out = append(out, part{s, n, most})
-			case i == 0:
-				out = append(out, part{s, 1, []int{1}})
+		for k, p := range o.proposers {
+			for _, s := range o.chosen {
+				if s.floor && (i > 0 || k > 0) {
+					continue
+				}
+				at := shape{n, p}
+				if s.floor {
+					at = shape{1, 1}
+				}
+				out = append(out, step{key{at, s.name}, s.open, s.floor})
 			}
 		}
 	}
 	return out
 }
 
-// roundTime is how long a round may reasonably take.
-func (o options) roundTime(plan []part) time.Duration {
-	var d time.Duration
-	for _, p := range plan {
-		d += 10*time.Second + time.Duration(len(p.proposers))*(o.warm+o.length)
-	}
-	return d
-}
-
-// measure starts a cluster, measures it with each number of proposers and removes it.
-func (o options) measure(dir string, p part, r *results) error {
+// measure starts a cluster, measures it and removes it.
+func (o options) measure(dir string, s step) (cell, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
+		return cell{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		os.RemoveAll(dir)
+		syscall.Sync() // what is left to do for this cell's files is not the next one's burden
+	}()
 	runtime.GC()
-	c, err := p.system.open(dir, p.nodes)
+	c, err := s.open(dir, s.shape)
 	if err != nil {
-		return err
+		return cell{}, err
 	}
-	for _, proposers := range p.proposers {
-		got := load(c, proposers, o.warm, o.length)
-		if got.commits == 0 {
-			return errors.Join(fmt.Errorf("nothing was committed with %d proposers: %w", proposers, got.firstError), c.close())
-		}
-		fmt.Fprintf(os.Stderr, "    %5d proposer(s)  %9.0f commits/s  p50 %v  p99 %v", proposers, got.rate, short(got.p50), short(got.p99))
-		if got.errors > 0 {
-			fmt.Fprintf(os.Stderr, "  %d errors, the first: %v", got.errors, got.firstError)
-		}
-		fmt.Fprintln(os.Stderr)
-		r.add(key{p.nodes, proposers, p.system.name}, got)
+	if !s.floor {
+		load(c, 1024, 0, o.warm) // logs that recycle their files reach their steady state
 	}
-	return c.close()
+	got := load(c, s.proposers, o.warm, o.length)
+	if got.commits == 0 {
+		return got, errors.Join(fmt.Errorf("nothing was committed: %w", got.firstError), c.close())
+	}
+	return got, c.close()
 }
 
-func short(d time.Duration) time.Duration { return d.Round(max(1, d/1000)) }
+func progress(round, rounds int, s step, c cell) {
+	fmt.Fprintf(os.Stderr, "round %d/%d  %d node(s)  %4d proposer(s)  %-16s  %8.0f commits/s  p50 %-9v p99 %v", round+1, rounds,
+		s.nodes, s.proposers, s.system, c.rate, short(c.p50), short(c.p99))
+	if c.errors > 0 {
+		fmt.Fprintf(os.Stderr, "  %d errors, the first: %v", c.errors, c.firstError)
+	}
+	fmt.Fprintln(os.Stderr)
+}
+
+func short(d time.Duration) time.Duration { return d.Round(max(time.Microsecond, d/100)) }

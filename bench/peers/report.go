@@ -17,8 +17,8 @@ import (
 
 // key names a row of the table.
 type key struct {
-	nodes, proposers int
-	system           string
+	shape
+	system string
 }
 
 // results are the cells of all rounds, in the order in which their keys came first.
@@ -84,7 +84,7 @@ func (r *results) rows() []row {
 
 // ratio compares round by round, so that what disturbs the machine for a while disturbs both.
 func (r *results) ratio(k key) float64 {
-	own := r.cells[key{k.nodes, k.proposers, "concord"}]
+	own := r.cells[key{k.shape, "concord"}]
 	var ratios []float64
 	for i, c := range r.cells[k] {
 		if i < len(own) {
@@ -112,14 +112,13 @@ func (r *results) print(out io.Writer) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	head := "nodes\tproposers\tsystem\tcommits/s\tmin\tmax\tconcord/it\tp50 µs\tp99 µs\tallocs/commit\tbytes/commit\tCPU µs/commit\terrors\t"
 	fmt.Fprintln(t, head)
-	group := key{}
+	group := shape{}
 	for _, w := range r.rows() {
-		if g := (key{nodes: w.Nodes, proposers: w.Proposers}); g != group && group != (key{}) {
+		g := shape{w.Nodes, w.Proposers}
+		if group != g && group != (shape{}) {
 			fmt.Fprintln(t, strings.Repeat("\t", strings.Count(head, "\t")))
-			group = g
-		} else {
-			group = g
 		}
+		group = g
 		ratio := "-"
 		if w.Ratio != 0 {
 			ratio = fmt.Sprintf("%.2f", w.Ratio)

@@ -32,12 +32,12 @@ type serverCluster struct {
 	keys   []string // of each proposer
 }
 
-func openServers(dir string, nodes int) (cluster, error) {
+func openServers(dir string, s shape) (cluster, error) {
 	c := &serverCluster{keys: make([]string, maxProposers)}
 	for i := range c.keys {
 		c.keys[i] = fmt.Sprint("bench/", i)
 	}
-	if err := c.start(dir, nodes); err != nil {
+	if err := c.start(dir, s.nodes); err != nil {
 		c.close()
 		return nil, err
 	}

@@ -36,11 +36,14 @@ type cluster interface {
 // system is something to be measured. Which figures are comparable to which, docs/performance.md says.
 type system struct {
 	name, about string
-	// open starts nodes servers that keep their data below dir, waits for a leader and returns when it accepts proposals.
-	open func(dir string, nodes int) (cluster, error)
+	// open starts servers that keep their data below dir, waits for a leader and returns when it accepts proposals.
+	open func(dir string, s shape) (cluster, error)
 	// floor is a measurement of the disk alone: one proposer, one node.
 	floor bool
 }
+
+// shape is what a system is set up for.
+type shape struct{ nodes, proposers int }
 
 // systems are all there are, in the order in which a round measures them.
 var systems = []system{
