@@ -53,6 +53,7 @@ var systems = []system{
 	{name: "concord-server", about: "whole Concord servers: the command is a KV write, applied to the catalog", open: openServers},
 	{name: "hashicorp-boltdb", about: "hashicorp/raft with raft-boltdb/v2; the state machine does nothing", open: openHashicorp(openBolt)},
 	{name: "hashicorp-wal", about: "hashicorp/raft with raft-wal; the state machine does nothing", open: openHashicorp(openWAL)},
+	{name: "etcd-raft", about: "go.etcd.io/raft/v3 with etcd's write-ahead log; the state machine does nothing", open: openEtcd},
 }
 
 // closers undoes what was opened, last first.
