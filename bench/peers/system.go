@@ -54,6 +54,7 @@ var systems = []system{
 	{name: "hashicorp-boltdb", about: "hashicorp/raft with raft-boltdb/v2; the state machine does nothing", open: openHashicorp(openBolt)},
 	{name: "hashicorp-wal", about: "hashicorp/raft with raft-wal; the state machine does nothing", open: openHashicorp(openWAL)},
 	{name: "etcd-raft", about: "go.etcd.io/raft/v3 with etcd's write-ahead log; the state machine does nothing", open: openEtcd},
+	{name: "dragonboat", about: "dragonboat v4, one shard, log on tan; the state machine does nothing", open: openDragonboat},
 }
 
 // closers undoes what was opened, last first.
