@@ -143,7 +143,7 @@ func run(o options) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	results := newResults()
+	results, measured := newResults(), commit()
 	for round := range o.rounds {
 		for _, p := range plan {
 			got, err := o.measure(filepath.Join(dir, "data"), p)
@@ -156,7 +156,7 @@ func run(o options) error {
 	}
 	results.print(os.Stdout)
 	if o.json {
-		return results.append(o.history, o)
+		return results.append(o.history, measured, o)
 	}
 	return nil
 }

@@ -130,9 +130,9 @@ func (r *results) print(out io.Writer) {
 }
 
 // append adds a line to the history of measurements.
-func (r *results) append(path string, o options) error {
+func (r *results) append(path, commit string, o options) error {
 	line, err := json.Marshal(map[string]any{
-		"benchmark": "peers", "at": time.Now().UTC().Format(time.RFC3339), "commit": commit(), "machine": machine(),
+		"benchmark": "peers", "at": time.Now().UTC().Format(time.RFC3339), "commit": commit, "machine": machine(),
 		"rounds": o.rounds, "seconds": o.length.Seconds(), "warm_seconds": o.warm.Seconds(), "command_bytes": len(command), "rows": r.rows(),
 	})
 	if err != nil {
