@@ -22,6 +22,9 @@ import (
 // ErrPeers says that a peers.json is not usable. It is left where it is.
 var ErrPeers = errors.New("recovery failed to parse peers.json")
 
+// ErrServers says that a server cannot start with the servers given.
+var ErrServers = errors.New("recovery: unusable servers")
+
 // peer is an element of peers.json in the form that Consul has for Raft protocol 3
 // (https://developer.hashicorp.com/consul/tutorials/datacenter-operations/recovery-outage).
 type peer struct {
@@ -93,11 +96,15 @@ func ParsePeers(text []byte, self raft.ID) (raft.Configuration, error) {
 			servers[i].Suffrage = raft.Nonvoter
 		}
 	}
-	return NewConfiguration(servers, self)
+	c, err := NewConfiguration(servers, self)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrPeers, err)
+	}
+	return c, nil
 }
 
 // NewConfiguration makes a configuration of servers in any order, and reports every reason why the server self cannot
-// start with it.
+// start with it, as an ErrServers.
 func NewConfiguration(servers []raft.Server, self raft.ID) (raft.Configuration, error) {
 	var problems []error
 	bad := func(format string, args ...any) {
@@ -127,7 +134,10 @@ func NewConfiguration(servers []raft.Server, self raft.ID) (raft.Configuration, 
 	if len(servers) > 0 && !ids[self] {
 		bad("this server's own id %s is missing", self)
 	}
-	return c, errors.Join(problems...)
+	if len(problems) > 0 {
+		return c, fmt.Errorf("%w: %w", ErrServers, errors.Join(problems...))
+	}
+	return c, nil
 }
 
 const info = `When a majority of the servers is lost for good, nobody can be elected, and nobody can change who the
