@@ -26,7 +26,7 @@ func (d *Dir) checkNameless(asked string) error {
 	if err != nil || !raft || asked != "" {
 		return err
 	}
-	return incomplete("%s is missing, but %s has the raft log of a server: only part of the directory was written or copied (if the ID is known, it can be given with -node-id)",
+	return incomplete("%s is missing or empty, but %s has the raft log of a server: only part of the directory was written or copied (if the ID is known, it can be given with -node-id)",
 		d.idFile(), filepath.Join(d.Server(), "raft"))
 }
 
@@ -61,7 +61,7 @@ type states struct {
 	current int   // that CURRENT names, 0 without
 	named   bool  // CURRENT is there
 	numbers []int // of the folders
-	any     bool  // one of them contains something
+	any     bool  // one of them was in use
 }
 
 func (d *Dir) states() (states, error) {
@@ -77,7 +77,7 @@ func (d *Dir) states() (states, error) {
 			if err != nil {
 				return s, err
 			}
-			s.any = s.any || len(files) > 0
+			s.any = s.any || slices.ContainsFunc(files, isMarker)
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(s.dir, "CURRENT"))

@@ -88,7 +88,7 @@ func (d *Dir) FoundID() (string, error) {
 		return "", fmt.Errorf("node ID: %w", err)
 	}
 	found := strings.TrimSpace(string(text))
-	if _, err := uuid.Parse(found); err != nil {
+	if _, err := uuid.Parse(found); found != "" && err != nil {
 		return "", fmt.Errorf("node ID: %s does not contain a UUID: restore it, or remove it together with the rest of the data directory", d.idFile())
 	}
 	return found, nil

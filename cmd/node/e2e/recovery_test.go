@@ -107,3 +107,25 @@ func recoverCommand(t *testing.T, c *testcluster.Cluster, a, b *testcluster.Agen
 	c.Client.Must("PUT", "/v1/kv/kept", "after")
 	require.Equal(t, "after", string(a.Must("GET", "/v1/kv/kept?raw", nil)))
 }
+
+// TestCopiedData starts an agent with the identity of another one that runs.
+func TestCopiedData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Parallel()
+	p := testcluster.NewAgent(t, "original", map[string]any{"server": true, "bootstrap_expect": 1})
+	p.Start()
+	p.WaitForLeader()
+	q := testcluster.NewAgent(t, "copy", map[string]any{"node_id": idOf(t, p), "retry_max": 1,
+		"retry_join": []string{fmt.Sprintf("127.0.0.1:%d", p.LAN)}})
+	out := refuse(t, q.Args...)
+	require.Contains(t, out, fmt.Sprintf("Member 'original' has conflicting node ID '%s' with this agent's ID", idOf(t, p)))
+	p.WaitFor(t, "members", "/v1/agent/members", 1)
+
+	p.Kill()
+	require.NoError(t, os.WriteFile(filepath.Join(p.Dir, "data", "node-id"), []byte("8b6dda82-3103-11e7-93ae-92361f002671\n"), 0o600))
+	require.Contains(t, refuse(t, p.Args...), "belongs to another node")
+	require.NoError(t, os.Remove(filepath.Join(p.Dir, "data", "node-id")))
+	require.Contains(t, refuse(t, p.Args...), "only part of the directory was written or copied")
+}
