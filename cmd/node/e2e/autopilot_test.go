@@ -99,3 +99,38 @@ func ids(servers []testcluster.RaftServer) map[string]bool {
 	}
 	return out
 }
+
+// TestLastVoterLeaves lets servers leave faster than their successors are promoted.
+func TestLastVoterLeaves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Parallel()
+	slow := map[string]any{"server": true, "autopilot": map[string]any{"server_stabilization_time": "1h"}}
+	first := testcluster.NewAgent(t, "first", map[string]any{"bootstrap_expect": 1})
+	testcluster.AddConfig(first, slow, nil)
+	first.Start()
+	first.WaitForLeader()
+	first.Must("PUT", "/v1/kv/kept", "x")
+	second := testcluster.NewAgent(t, "second", nil)
+	testcluster.AddConfig(second, slow, []string{fmt.Sprintf("127.0.0.1:%d", first.LAN)})
+	second.Start()
+	testcluster.Eventually(t, "the second server has caught up", func() string {
+		status, _, out, err := second.Try("GET", "/v1/kv/kept?raw&stale", nil)
+		if status != 200 || string(out) != "x" {
+			return fmt.Sprint(status, string(out), err)
+		}
+		return ""
+	})
+	out, code := first.Run("leave")
+	require.Zero(t, code, out)
+	<-first.Exited
+	testcluster.Eventually(t, "the second server leads alone", func() string {
+		servers := second.RaftServers()
+		if len(servers) != 1 || !servers[0].Leader || !servers[0].Voter {
+			return fmt.Sprint(servers)
+		}
+		return ""
+	})
+	second.Must("PUT", "/v1/kv/kept", "y")
+}
