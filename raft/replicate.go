@@ -31,14 +31,18 @@ func (n *Node) sendAppend(f *follower) bool {
 	case !ok && prev >= n.log.first:
 		n.readLog(f, prev)
 		return false
-	case !ok || f.Next < n.log.first && f.Next <= n.log.base:
+	case !ok || f.Next < n.log.first && f.Next <= n.log.base || n.cfg.FaultPoints.Fire("raft/snapshot-in-place-of-log"):
 		n.beginSnapshot(f)
 		return false
 	case f.Next <= n.log.base:
 		n.readLog(f, f.Next)
 		return false
 	}
-	n.sendEntries(f, prev, term, n.log.limited(f.Next, n.cfg.MaxAppendEntries, n.cfg.MaxAppendBytes))
+	most := n.cfg.MaxAppendEntries
+	if n.cfg.FaultPoints.Fire("raft/one-entry-at-a-time") {
+		most = 1
+	}
+	n.sendEntries(f, prev, term, n.log.limited(f.Next, most, n.cfg.MaxAppendBytes))
 	return true
 }
 
