@@ -49,7 +49,7 @@ type flags struct {
 	duration        time.Duration
 	shrink          time.Duration
 	quiet, coverage bool
-	first           bool
+	first, hashes   bool
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -74,6 +74,7 @@ func run(args []string) int {
 	fs.StringVar(&f.repro, "repro", "", "run what this file, written by an earlier shrink, says")
 	fs.StringVar(&f.html, "html", "", "write a report of the seed, or of the first that fails, to this file")
 	fs.BoolVar(&f.quiet, "quiet", false, "do not log the events of a single seed")
+	fs.BoolVar(&f.hashes, "hashes", false, "print preset, seed and trace hash of each run")
 	fs.BoolVar(&f.first, "first", false, "stop at the first seed that fails")
 	fs.BoolVar(&f.coverage, "coverage", false, "print how often each fault, transition and fault point was met")
 	if err := fs.Parse(args); err != nil {

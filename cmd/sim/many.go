@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type tally struct {
 	coverage  map[string]int
 	failed    []sim.Report
 	failing   chan struct{} // closed when the first has failed
+	hashes    []string
 }
 
 func (t *tally) add(r sim.Report) {
@@ -42,6 +44,7 @@ func (t *tally) add(r sim.Report) {
 			t.faults += n
 		}
 	}
+	t.hashes = append(t.hashes, fmt.Sprintf("%s %d %s", r.Options.Preset, r.Options.Seed, r.Hash))
 	if r.Failure != nil {
 		if len(t.failed) == 0 {
 			close(t.failing)
@@ -99,6 +102,10 @@ func many(f flags) int {
 	fmt.Println(t.progress())
 	if f.coverage {
 		printCoverage(t.coverage)
+	}
+	if f.hashes {
+		slices.Sort(t.hashes)
+		fmt.Println(strings.Join(t.hashes, "\n"))
 	}
 	if len(t.failed) == 0 {
 		return 0
