@@ -28,6 +28,10 @@ const usage = `Usage: sim [options]
 
       $ go run ./cmd/sim -repro=repro.json -html=report.html
 
+  Bugs are planted one at a time, each of which must be found:
+
+      $ go run ./cmd/sim mutants -help
+
 Exit codes: 0 every property held, 1 a safety property was violated, 2 bad usage, 3 a node crashed by itself or did not start
 again, 4 a healed cluster did not come to rest.
 
@@ -45,11 +49,15 @@ type flags struct {
 	duration        time.Duration
 	shrink          time.Duration
 	quiet, coverage bool
+	first           bool
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
+	if len(args) > 0 && args[0] == "mutants" {
+		return plant(args[1:])
+	}
 	var f flags
 	fs := flag.NewFlagSet("sim", flag.ContinueOnError)
 	fs.Usage = func() {
@@ -66,6 +74,7 @@ func run(args []string) int {
 	fs.StringVar(&f.repro, "repro", "", "run what this file, written by an earlier shrink, says")
 	fs.StringVar(&f.html, "html", "", "write a report of the seed, or of the first that fails, to this file")
 	fs.BoolVar(&f.quiet, "quiet", false, "do not log the events of a single seed")
+	fs.BoolVar(&f.first, "first", false, "stop at the first seed that fails")
 	fs.BoolVar(&f.coverage, "coverage", false, "print how often each fault, transition and fault point was met")
 	if err := fs.Parse(args); err != nil {
 		return 2

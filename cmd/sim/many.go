@@ -24,6 +24,7 @@ type tally struct {
 	faults    int
 	coverage  map[string]int
 	failed    []sim.Report
+	failing   chan struct{} // closed when the first has failed
 }
 
 func (t *tally) add(r sim.Report) {
@@ -42,6 +43,9 @@ func (t *tally) add(r sim.Report) {
 		}
 	}
 	if r.Failure != nil {
+		if len(t.failed) == 0 {
+			close(t.failing)
+		}
 		t.failed = append(t.failed, r)
 		fmt.Println(r.Err())
 	}
@@ -80,7 +84,7 @@ func many(f flags) int {
 	if err != nil {
 		return complain(err)
 	}
-	t := &tally{began: time.Now(), coverage: map[string]int{}}
+	t := &tally{began: time.Now(), coverage: map[string]int{}, failing: make(chan struct{})}
 	done := t.runAll(jobs, f)
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
@@ -117,6 +121,10 @@ func (t *tally) runAll(jobs []sim.Options, f flags) (done chan struct{}) {
 	if f.duration > 0 {
 		deadline = time.After(f.duration)
 	}
+	var failing <-chan struct{}
+	if f.first {
+		failing = t.failing
+	}
 	next := make(chan sim.Options)
 	var workers sync.WaitGroup
 	for range f.parallel {
@@ -135,6 +143,8 @@ func (t *tally) runAll(jobs []sim.Options, f flags) (done chan struct{}) {
 			select {
 			case next <- o:
 			case <-deadline:
+				return
+			case <-failing:
 				return
 			case <-stop:
 				return
