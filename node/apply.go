@@ -90,7 +90,7 @@ func (s *server) onChunkWritten(d ApplyDone) {
 // maybeFlush makes the state durable when enough was applied since the last time, so that the log
 // can be compacted and a restart has little to replay.
 func (s *server) maybeFlush() {
-	if s.flushing || s.sinceSync < s.n.cfg.FlushBytes {
+	if s.flushing || s.sinceSync < s.n.cfg.FlushBytes && !s.n.cfg.FaultPoints.Fire("node/early-flush") {
 		return
 	}
 	s.flushing, s.sinceSync = true, 0

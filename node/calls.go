@@ -126,6 +126,10 @@ func (n *Node) route(c *call) {
 		return
 	}
 	target := n.target()
+	if n.cfg.FaultPoints.Fire("node/hold-request") {
+		target = ""
+		n.calls.retry = min(n.calls.retry, n.now+retryInterval)
+	}
 	if target == "" || target == n.cfg.RPCAddr {
 		n.hold(c)
 		return

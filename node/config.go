@@ -7,6 +7,7 @@ import (
 
 	"concord/agent"
 	"concord/catalog"
+	"concord/internal/faultpoint"
 	"concord/raft"
 	"concord/raft/autopilot"
 	"concord/swim"
@@ -48,6 +49,8 @@ type Config struct {
 	FlushBytes int
 	// TrailingLogs are kept behind a compaction, for followers a little late.
 	TrailingLogs uint64
+	// FaultPoints makes rare paths common, in the simulator; nil in the product.
+	FaultPoints faultpoint.Points
 	// LeaveTimeout bounds each step of leaving.
 	LeaveTimeout time.Duration
 }
@@ -81,6 +84,7 @@ func (c Config) WithDefaults() Config {
 	c.Gossip.Tags = c.tags()
 	c.Raft.ID = raft.ID(c.ID)
 	c.Raft = c.Raft.WithDefaults()
+	c.Raft.FaultPoints = c.FaultPoints
 	c.Agent.Server = c.Server
 	c.Agent.Node, c.Agent.NodeID, c.Agent.Address = c.Name, c.ID, c.Address
 	c.Agent.Datacenter, c.Agent.Meta = c.Datacenter, c.Meta

@@ -16,6 +16,8 @@ import (
 type Env interface {
 	// Now is the monotonic time since an arbitrary origin.
 	Now() time.Duration
+	// Wall is the wall clock, since an arbitrary origin. It may be set.
+	Wall() time.Duration
 	// Send hands an envelope to the transport of its class.
 	Send(transport.Envelope)
 	// Persist writes to the Raft log, durably and in order; answered by OnPersisted.

@@ -36,6 +36,7 @@ type Node struct {
 	env    Env
 	rng    *prng.Rand
 	now    time.Duration
+	clock  clockWatch
 	gossip *swim.Node
 	local  *agent.Local
 	router *router
@@ -177,6 +178,7 @@ func (n *Node) begin() {
 	now := n.env.Now()
 	invariant.Check(now >= n.now, "the clock went back from %v to %v", n.now, now)
 	n.now = now
+	n.watchClock()
 }
 
 // Drain carries out what the inputs since the last call led to. It ends because each round

@@ -182,7 +182,7 @@ func (s *server) propose(cmd catalog.Command, done func(*wire.Response)) {
 
 // proposeQueued hands all commands that came since the last drain to Raft at once.
 func (s *server) proposeQueued() {
-	if len(s.proposals) == 0 {
+	if len(s.proposals) == 0 || s.n.cfg.FaultPoints.Fire("node/late-proposal") {
 		return
 	}
 	calls := s.proposals

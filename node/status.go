@@ -24,6 +24,14 @@ func (n *Node) RaftStatus() (raft.Status, bool) {
 	return n.server.raft.Status(), true
 }
 
+// Role is what this server is at the moment, and in which term; cheaper than RaftStatus.
+func (n *Node) Role() (raft.Role, uint64) {
+	if n.server == nil {
+		return 0, 0
+	}
+	return n.server.role, n.server.term
+}
+
 // Peers lists the server RPC addresses of the servers in the Raft configuration.
 func (n *Node) Peers() []transport.Addr {
 	if n.server == nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"concord/internal/faultpoint"
 )
 
 // Config holds the constants of one server. All servers of a cluster should have the
@@ -36,6 +38,8 @@ type Config struct {
 	CacheBytes int
 	// SnapshotTimeout is how long a chunk may go unanswered before it is sent again.
 	SnapshotTimeout time.Duration
+	// FaultPoints makes rare paths common, in the simulator; nil in the product.
+	FaultPoints faultpoint.Points
 }
 
 // entryOverhead is what an entry counts besides its data wherever bytes are bounded.

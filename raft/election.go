@@ -35,7 +35,11 @@ type votes struct {
 }
 
 func (n *Node) resetElectionTimer() {
-	n.timers.Set(timerElection, n.now+n.rand.Duration(n.cfg.ElectionTimeout, 2*n.cfg.ElectionTimeout))
+	most := 2 * n.cfg.ElectionTimeout
+	if n.cfg.FaultPoints.Fire("raft/eager-election") {
+		most = n.cfg.ElectionTimeout + 1
+	}
+	n.timers.Set(timerElection, n.now+n.rand.Duration(n.cfg.ElectionTimeout, most))
 }
 
 // heardLeader notes a message of the current term's leader.

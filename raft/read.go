@@ -148,7 +148,7 @@ func (n *Node) failAskedReads() {
 // (thesis section 6.4.1). If not ok, use ReadIndex.
 func (n *Node) LeaseRead(now time.Duration) (index uint64, ok bool) {
 	n.advance(now)
-	if n.lead == nil || !n.ready() || n.lead.transferee != "" {
+	if n.lead == nil || !n.ready() || n.lead.transferee != "" || n.cfg.FaultPoints.Fire("raft/no-lease") {
 		return 0, false
 	}
 	if !n.soleVoter() {

@@ -6,20 +6,29 @@ import (
 	"concord/node"
 	"concord/raft"
 	"concord/sim/invariants"
+	"concord/swim"
+	"concord/wire"
 )
 
 // checkers tells the invariants what happens.
 type checkers struct {
 	w            *World
 	election     invariants.ElectionSafety
+	votes        invariants.Votes
 	matching     invariants.LogMatching
 	appendOnly   invariants.LeaderAppendOnly
 	completeness invariants.LeaderCompleteness
 	machine      invariants.StateMachineSafety
 	outcome      invariants.SameOutcome
+	quorum       invariants.CommitQuorum
+	change       invariants.SingleChange
+	told         invariants.Told
 	durability   invariants.Durability
+	state        invariants.SameState
+	membership   invariants.Membership
+	lost         map[raft.ID]mirror // what voters had whose disks are gone
 	placed       map[string]uint64  // index of the entry that wrote a value
-	config       raft.Configuration // as of the last look at servers that run
+	termStart    map[uint64]uint64  // index of the first entry of each term
 }
 
 func (c *checkers) verify(name string, err error) {
@@ -35,8 +44,38 @@ func (c *checkers) elected(h *Host, st raft.Status) {
 	c.verify("leader completeness", c.completeness.Elected(st.ID, st.Term, m.first, m.term))
 }
 
-// written is told before the entries are issued to the disk.
-func (c *checkers) written(h *Host, entries []raft.Entry) {
+// sending is told of every message of Raft.
+func (c *checkers) sending(h *Host, payload []byte) {
+	t := wire.RaftType(payload)
+	if t != raft.MsgVoteReply && t != raft.MsgAppendReply {
+		return
+	}
+	m, err := wire.DecodeRaft(payload)
+	switch {
+	case err != nil:
+		c.w.fail("wire", "%s sends what cannot be decoded: %v", h.name, err)
+	case m.Reject:
+	case t == raft.MsgVoteReply:
+		c.verify("told", c.told.Vote(&m, h.disk.hard))
+	default:
+		c.verify("told", c.told.Match(&m, h.disk.synced.last()))
+	}
+}
+
+// persisting is told before a task is issued to the disk.
+func (c *checkers) persisting(h *Host, t *node.PersistTask) {
+	if t.Reset != nil {
+		c.w.cover("snapshot installed")
+	}
+	if t.Compact != nil {
+		c.w.cover("log compacted")
+	}
+	if len(t.Entries) > 0 {
+		c.writing(h, t.Entries)
+	}
+}
+
+func (c *checkers) writing(h *Host, entries []raft.Entry) {
 	st, _ := h.node.RaftStatus()
 	first, last := entries[0].Index, entries[len(entries)-1].Index
 	term := uint64(0)
@@ -44,23 +83,76 @@ func (c *checkers) written(h *Host, entries []raft.Entry) {
 		term = st.Term
 	}
 	c.verify("leader append-only", c.appendOnly.Written(st.ID, term, first, last))
+	if first <= h.disk.issued.last() {
+		c.w.cover("log truncated")
+	}
 	prev, known := h.disk.issued.term(first - 1)
 	for i := range entries {
 		e := &entries[i]
 		if known {
 			c.verify("log matching", c.matching.Written(st.ID, prev, e))
 		}
+		if term != 0 && e.Type == raft.EntryNoop && c.termStart[term] == 0 {
+			c.termStart[term] = e.Index
+		}
+		if term != 0 && e.Type == raft.EntryConfig {
+			c.w.cover("membership change proposed")
+			c.verify("membership change", c.change.Appended(st.ID, e.Index, st.CommitIndex, c.termStart[term]))
+		}
 		prev, known = e.Term, true
 		c.w.note("entry", uint64(h.index), e.Index, e.Term)
 	}
 }
 
-func (c *checkers) committed(h *Host, e *raft.Entry) {
+// committed is told of entries that a server is about to apply.
+func (c *checkers) committed(h *Host, entries []raft.Entry) {
+	for i := range entries {
+		c.committedOne(h, &entries[i])
+	}
+	if last := entries[len(entries)-1]; h.role.role == raft.Leader && h.role.term == last.Term {
+		st, _ := h.node.RaftStatus()
+		onDisk, voters := c.onDisk(st.Config, last.Index, last.Term)
+		c.verify("commit quorum", c.quorum.Committed(h.name, last.Index, onDisk, voters))
+	}
+}
+
+func (c *checkers) committedOne(h *Host, e *raft.Entry) {
 	c.completeness.Committed(e.Index, e.Term)
-	c.verify("state machine safety", c.machine.Applied(raft.ID(h.id), e))
+	c.verify("state machine safety", c.machine.Applied(h.raftID(), e))
+	if e.Type == raft.EntryConfig {
+		c.verify("membership change", c.change.Committed(e.Index, *e.Config))
+		for id := range c.lost {
+			if !e.Config.HasVoter(id) {
+				delete(c.lost, id) // from now on it has to begin anew
+			}
+		}
+	}
 	if v, ok := writtenValue(e); ok {
 		c.placed[v] = e.Index
 	}
+}
+
+// onDisk counts the voters of a configuration, and those that have an entry on their disk. One whose disk was taken
+// away after it had acknowledged the entry counts: such disks are only taken as long as the others can do without
+// (World.expendable).
+func (c *checkers) onDisk(config raft.Configuration, index, term uint64) (onDisk, voters int) {
+	for _, v := range config.Servers {
+		if v.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		h := c.w.server(v.ID)
+		if lost, ok := c.lost[v.ID]; h != nil && h.disk.synced.has(index, term) || ok && lost.has(index, term) {
+			onDisk++
+		}
+	}
+	return onDisk, voters
+}
+
+// loses is told before a server's disk is taken away.
+func (c *checkers) loses(h *Host) {
+	c.votes.Wiped(h.raftID())
+	c.lost[h.raftID()] = h.disk.synced.clone()
 }
 
 func (c *checkers) applied(h *Host, d node.ApplyDone) {
@@ -69,42 +161,31 @@ func (c *checkers) applied(h *Host, d node.ApplyDone) {
 	}
 }
 
-func (c *checkers) crashed(h *Host) {}
-
-// acknowledged checks that the write at an index is on the disks of a majority of the voters.
+// acknowledged checks that the write at an index is on the disks of a majority of the voters: of those of the last
+// configuration known to be committed, or of one that a leader has appended since.
 func (c *checkers) acknowledged(index uint64) {
-	config := c.newestConfig()
-	onDisk, voters := 0, 0
-	for _, v := range config.Servers {
-		if v.Suffrage != raft.Voter {
-			continue
-		}
-		voters++
-		for _, h := range c.w.hosts {
-			if h.id == string(v.ID) && h.disk.synced.last() >= index {
-				onDisk++
-			}
-		}
+	term := c.completeness.Term(index)
+	onDisk, voters := c.onDisk(c.change.Newest(), index, term)
+	if leader := c.w.leader(); leader != nil && onDisk <= voters/2 {
+		st, _ := leader.node.RaftStatus()
+		onDisk, voters = c.onDisk(st.Config, index, term)
 	}
 	c.verify("durability", c.durability.Acknowledged(index, onDisk, voters))
 }
 
-// newestConfig is the configuration of the leader of the highest term or, while nobody leads, the newest that
-// any server has.
-func (c *checkers) newestConfig() raft.Configuration {
-	var best raft.Status
+// beliefs looks, now and then, at what everybody believes of everybody.
+func (c *checkers) beliefs() {
 	for _, h := range c.w.hosts {
-		if !h.server || h.node == nil {
+		if h.node == nil {
 			continue
 		}
-		st, _ := h.node.RaftStatus()
-		leads, led := st.Role == raft.Leader, best.Role == raft.Leader
-		if leads && (!led || st.Term > best.Term) || !leads && !led && st.ConfigIndex >= best.ConfigIndex {
-			best = st
+		viewer := fmt.Sprintf("%s (life %d)", h.name, h.epoch)
+		for _, m := range h.node.Members() {
+			c.verify("membership", c.membership.Seen(viewer, m))
+			if m.State == swim.StateDead {
+				c.w.cover("member failed")
+			}
 		}
 	}
-	if best.ID != "" {
-		c.config = best.Config
-	}
-	return c.config
+	c.w.after(500*ms, "beliefs", -1, c.beliefs)
 }

@@ -13,10 +13,11 @@ func Detection(seed uint64, n int) (first, all time.Duration, err error) {
 	o := Options{Seed: seed, Agents: n}
 	o.Faults.Latency, o.Faults.FsyncTime = time.Millisecond, time.Millisecond
 	w := newWorld(o, nil)
+	defer w.close()
 	w.boot()
 	w.runUntil(time.Duration(30+seed%7) * time.Second) // the probe that meets the dead one is at any point of its period
 	dead := w.hosts[n-1]
-	dead.crash()
+	dead.crash("killed")
 	killed := w.now
 	for w.failure == nil && w.now < killed+5*time.Minute {
 		w.runUntil(w.now + 20*time.Millisecond)
@@ -33,5 +34,8 @@ func Detection(seed uint64, n int) (first, all time.Duration, err error) {
 			return first, w.now - killed, nil
 		}
 	}
-	return 0, 0, errors.Join(w.failure, errors.New("the others never agreed that it failed"))
+	if w.failure != nil {
+		return 0, 0, w.failure
+	}
+	return 0, 0, errors.New("the others never agreed that it failed")
 }

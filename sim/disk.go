@@ -6,63 +6,49 @@ import (
 	"concord/node"
 	"concord/node/machine"
 	"concord/raft"
-	"concord/store"
-	"concord/store/memstore"
 	"concord/store/raftlog"
 )
 
-// disk is a host's disk and what waits for it: the Raft log, the state, and small files. What a crash finds in
-// the queue is lost, whatever was already issued.
+// disk is a host's disk and what waits for it: the Raft log, the state, and small files.
 type disk struct {
-	h       *Host
-	logDisk *memstore.Disk
-	state   *stateDisk
-	files   map[string][]byte
-	defs    map[string]node.AgentTask
+	h     *Host
+	logs  engine
+	state *stateDisk
+	files map[string][]byte
 
 	log     *raftlog.Log
 	machine *machine.Machine
 
 	writes  []node.PersistTask // issued, not being written
+	batch   []node.PersistTask // being written
 	writing bool
 	applies []node.ApplyTask
-	busy    bool // applying
-	stalled time.Duration
+	busy    bool          // applying
 	told    time.Duration // when the last completion is told: they come in order
 
-	issued mirror // the log as the node believes it to be
-	synced mirror // the log as it is on the disk
+	stalled time.Duration
+	slow    time.Duration
+	full    int  // faults that make it so
+	failing bool // the next write fails
+	trap    int  // 1: crash once the next write is done, before anybody is told; 2: just before it is done
+
+	issued mirror         // the log as the node believes it to be
+	synced mirror         // the log as it is on the disk
+	hard   raft.HardState // on the disk
 }
 
 func newDisk(h *Host) *disk {
-	return &disk{h: h, logDisk: memstore.NewDisk(), state: &stateDisk{disk: memstore.NewDisk()}, files: map[string][]byte{}}
-}
-
-// stateDisk gives the machine its stores.
-type stateDisk struct {
-	disk  *memstore.Disk
-	fresh *memstore.Disk
-}
-
-func (s *stateDisk) Open() (store.Store, error) { return memstore.Open(s.disk), nil }
-
-func (s *stateDisk) Fresh() (store.Store, error) {
-	s.fresh = memstore.NewDisk()
-	return memstore.Open(s.fresh), nil
-}
-
-func (s *stateDisk) Adopt(fresh store.Store) error {
-	if err := fresh.Flush(); err != nil {
-		return err
-	}
-	s.disk = s.fresh
-	return nil
+	make := newEngine(h.w.Options)
+	return &disk{h: h, logs: make(true), state: &stateDisk{make: make, current: make(false)}, files: map[string][]byte{}}
 }
 
 // open recovers what is durable.
 func (d *disk) open() (node.Disk, error) {
-	var err error
-	if d.log, err = raftlog.Open(memstore.Open(d.logDisk)); err != nil {
+	st, err := d.logs.Open()
+	if err != nil {
+		return node.Disk{}, err
+	}
+	if d.log, err = raftlog.Open(st); err != nil {
 		return node.Disk{}, err
 	}
 	if d.machine, err = machine.Open(d.state); err != nil {
@@ -70,21 +56,45 @@ func (d *disk) open() (node.Disk, error) {
 	}
 	found, err := node.Recover(d.log, d.machine)
 	d.issued = mirrorOf(found)
-	d.synced = d.issued.clone()
+	d.synced, d.hard = d.issued.clone(), found.Raft.HardState
 	return found, err
 }
 
-// crash loses what was not durable.
+// crash loses what was not durable. Of what was being written, or waited to be, some may have got there.
 func (d *disk) crash() {
-	d.writes, d.applies, d.writing, d.busy = nil, nil, false, false
+	if pending := append(d.batch, d.writes...); len(pending) > 0 && d.log != nil {
+		d.reach(pending[:d.h.rng.IntN(len(pending)+1)])
+	}
+	d.writes, d.batch, d.applies, d.writing, d.busy, d.trap = nil, nil, nil, false, false, 0
+	d.logs.Crash()
+	d.state.crash()
+	if d.machine != nil {
+		d.state.current.Abandon(d.machine)
+	}
 	d.log, d.machine = nil, nil
+}
+
+// reach puts tasks on the disk.
+func (d *disk) reach(tasks []node.PersistTask) {
+	if err := node.WriteLog(d.log, tasks); err != nil {
+		d.h.w.fail("storage", "%s: %v", d.h.name, err)
+		return
+	}
+	for _, t := range tasks {
+		d.synced.take(t)
+		d.issued.trim(t)
+		if t.HardState != nil {
+			d.hard = *t.HardState
+			d.h.w.checks.verify("votes", d.h.w.checks.votes.Written(d.h.raftID(), *t.HardState))
+		}
+	}
 }
 
 // delay is how long a synced write takes.
 func (d *disk) delay() time.Duration {
 	w := d.h.w
 	t := w.faults.FsyncTime
-	return max(0, d.stalled-w.now) + d.h.rng.Duration(t/2, t*3/2)
+	return max(0, d.stalled-w.now) + d.slow + d.h.rng.Duration(t/2, t*3/2)
 }
 
 // later lets f happen unless the host crashes before.
@@ -107,11 +117,8 @@ func (h *Host) completed(kind string, f func()) {
 // Persist queues a write to the Raft log.
 func (h *Host) Persist(t node.PersistTask) {
 	d := h.disk
-	if h.has("ack-before-fsync") {
-		h.completed("persisted", func() { h.input(func() { h.node.OnPersisted(t.Seq) }) })
-	}
+	h.w.checks.persisting(h, &t)
 	if len(t.Entries) > 0 {
-		h.w.checks.written(h, t.Entries)
 		d.issued.write(t.Entries)
 	}
 	d.writes = append(d.writes, t)
@@ -124,37 +131,44 @@ func (d *disk) write() {
 		return
 	}
 	d.writing = true
-	batch := d.writes
-	d.writes = nil
+	d.batch, d.writes = d.writes, nil
+	d.h.later(d.delay(), "fsync", d.written)
+}
+
+// written ends the write of a batch.
+func (d *disk) written() {
 	h := d.h
-	h.later(d.delay(), "fsync", func() {
-		if err := node.WriteLog(d.log, batch); err != nil {
-			h.w.fail("storage", "%s: %v", h.name, err)
-			return
-		}
-		for _, t := range batch {
-			d.synced.take(t)
-			d.issued.trim(t)
-		}
-		d.writing = false
-		if h.has("ack-before-fsync") {
-			d.write()
-			return
-		}
-		// The completion is an event of its own, so that a crash can fall between the two.
-		h.completed("persisted", func() {
-			h.input(func() { h.node.OnPersisted(batch[len(batch)-1].Seq) })
-		})
-		d.write()
-	})
+	switch {
+	case d.trap == 2:
+		h.crash("crashed as a write was about to end")
+		return
+	case d.full > 0:
+		d.batch, d.writes = nil, nil
+		h.diskError("its disk is full")
+		return
+	case d.failing:
+		d.failing = false
+		h.diskError("a write of its disk failed")
+		return
+	}
+	last := d.batch[len(d.batch)-1].Seq
+	d.reach(d.batch)
+	d.batch, d.writing = nil, false
+	if d.trap == 1 {
+		h.crash("crashed as a write had just ended")
+		return
+	}
+	// The completion is an event of its own, so that a crash can fall between the two.
+	h.completed("persisted", func() { h.input(func() { h.node.OnPersisted(last) }) })
+	d.write()
 }
 
 // Apply queues a change of the state machine.
 func (h *Host) Apply(t node.ApplyTask) {
-	for i := range t.Entries {
-		h.w.checks.committed(h, &t.Entries[i])
+	if len(t.Entries) > 0 {
+		h.w.checks.committed(h, t.Entries)
 	}
-	h.disk.applies = append(h.disk.applies, h.mutateApply(t))
+	h.disk.applies = append(h.disk.applies, t)
 	h.disk.apply()
 }
 
@@ -207,64 +221,6 @@ func (h *Host) Fetch(t node.FetchTask) {
 // Save keeps a file. A crash within the time it takes leaves the old one.
 func (h *Host) Save(name string, data []byte) {
 	h.later(h.disk.delay(), "save", func() { h.disk.files[name] = data })
-}
-
-func (d *disk) definitions(t node.AgentTask) {}
-
-// mirror is what a log contains: its terms by index.
-type mirror struct {
-	first uint64 // index of terms[0]
-	terms []uint64
-	prev  uint64 // term before first
-}
-
-func mirrorOf(found node.Disk) mirror {
-	m := mirror{first: found.Raft.Applied + 1, prev: found.Raft.AppliedTerm}
-	for _, e := range found.Raft.Entries {
-		m.terms = append(m.terms, e.Term)
-	}
-	return m
-}
-
-func (m *mirror) clone() mirror {
-	return mirror{first: m.first, prev: m.prev, terms: append([]uint64(nil), m.terms...)}
-}
-
-func (m *mirror) term(index uint64) (uint64, bool) {
-	switch {
-	case index+1 == m.first:
-		return m.prev, true
-	case index < m.first || index >= m.first+uint64(len(m.terms)):
-		return 0, false
-	}
-	return m.terms[index-m.first], true
-}
-
-func (m *mirror) last() uint64 { return m.first + uint64(len(m.terms)) - 1 }
-
-func (m *mirror) write(entries []raft.Entry) {
-	if from := entries[0].Index; from < m.first {
-		m.first, m.terms = from, nil
-	} else {
-		m.terms = m.terms[:min(from-m.first, uint64(len(m.terms)))]
-	}
-	for _, e := range entries {
-		m.terms = append(m.terms, e.Term)
-	}
-}
-
-func (m *mirror) take(t node.PersistTask) {
-	if len(t.Entries) > 0 {
-		m.write(t.Entries)
-	}
-	m.trim(t)
-}
-
-// trim follows a log that was replaced by a snapshot.
-func (m *mirror) trim(t node.PersistTask) {
-	if t.Reset != nil {
-		*m = mirror{first: t.Reset.Index + 1, prev: t.Reset.Term}
-	}
 }
 
 var _ node.Env = (*Host)(nil)

@@ -26,22 +26,28 @@ const (
 
 // Host is a virtual machine with one node. It is the Env of the node.
 type Host struct {
-	w      *World
-	index  int
-	name   string
-	id     string
-	server bool
-	gossip string // gossip address
-	rpc    transport.Addr
-	rng    *prng.Rand
+	w          *World
+	index      int
+	generation int // counts the nodes that were here
+	name       string
+	id         string
+	server     bool
+	gossip     string // gossip address
+	rpc        transport.Addr
+	rng        *prng.Rand
 
 	state  hostState
 	epoch  int // counts the node's lives: what an earlier life asked for is not answered
-	booted time.Duration
-	drift  int // percent by which the clock is fast
+	drift  int64
+	clock  clock
+	slow   time.Duration // that each input takes
+	busy   time.Duration // until when it works on earlier inputs
+	doomed bool          // its disk was corrupted and it has not started from it since
 	node   *node.Node
 	disk   *disk
 	role   roleView
+	points faultPoints
+	local  localServices
 	ends   map[string]func() // of the spans under way
 
 	wake    time.Duration // of the tick that is scheduled
@@ -57,68 +63,105 @@ type roleView struct {
 }
 
 func newHost(w *World, index int, server bool) *Host {
-	kind := "client"
-	if server {
-		kind = "server"
-	}
-	h := &Host{w: w, index: index, server: server, ends: map[string]func(){}, name: fmt.Sprintf("%s-%d", kind, index)}
-	h.rng = w.rng.Fork(h.name)
-	h.id = fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(h.rng.Uint64()), index)
+	h := &Host{w: w, index: index, server: server, ends: map[string]func(){}, drift: 1000}
+	h.rng = w.rng.Fork("host-" + strconv.Itoa(index))
 	ip := netip.AddrFrom4([4]byte{10, 0, byte(index >> 8), byte(index)})
 	h.gossip = netip.AddrPortFrom(ip, 8301).String()
-	h.rpc = transport.Addr(netip.AddrPortFrom(ip, 8300).String())
-	if !server {
-		h.rpc = transport.Addr("node:" + h.id)
+	if server {
+		h.rpc = transport.Addr(netip.AddrPortFrom(ip, 8300).String())
 	}
 	if d := w.faults.DriftPercent; d > 0 {
-		h.drift = h.rng.IntN(2*d+1) - d
+		h.drift = int64(1000 + 10*(h.rng.IntN(2*d+1)-d))
 	}
-	h.disk = newDisk(h)
-	w.byAddr[h.gossip], w.byAddr[string(h.rpc)] = h, h
+	h.renew()
 	return h
 }
+
+// renew puts a new node with empty disks on the host.
+func (h *Host) renew() {
+	kind := "client"
+	if h.server {
+		kind = "server"
+	}
+	h.name = fmt.Sprintf("%s-%d", kind, h.index)
+	if h.generation > 0 {
+		h.name += "." + strconv.Itoa(h.generation)
+	}
+	h.id = fmt.Sprintf("%08x-0000-4000-8000-%08x%04x", uint32(h.rng.Uint64()), h.generation, h.index)
+	h.generation++
+	if !h.server {
+		h.rpc = transport.Addr("node:" + h.id)
+	}
+	h.disk, h.doomed, h.local = newDisk(h), false, localServices{}
+	h.w.byAddr[h.gossip], h.w.byAddr[string(h.rpc)] = h, h
+}
+
+func (h *Host) raftID() raft.ID { return raft.ID(h.id) }
 
 // config is what the host's node is made from.
 func (h *Host) config() node.Config {
 	addr := netip.MustParseAddrPort(h.gossip)
+	o := h.w.Options
 	c := node.Config{ID: h.id, Name: h.name, Datacenter: "dc1", Server: h.server, Build: "sim",
-		Address: addr.Addr().String(), RPCAddr: h.rpc, FlushBytes: 64 << 10, TrailingLogs: 100}
+		Address: addr.Addr().String(), RPCAddr: h.rpc, FlushBytes: o.FlushBytes, TrailingLogs: o.TrailingLogs}
 	c.Gossip = swim.LAN()
 	c.Gossip.Addr = addr
 	if saved, err := strconv.ParseUint(string(h.disk.files[node.SavedIncarnation]), 10, 64); err == nil {
 		c.Gossip.Incarnation = saved
 	}
 	if h.server {
-		c.Expect = h.w.Options.Servers
+		c.Expect = o.Servers
 	}
+	c.FaultPoints = h.faultPoint
+	c.Autopilot.CleanupDeadServers = true
 	c.Autopilot.ServerStabilizationTime = int64(2 * time.Second)
 	c.Autopilot.LastContactThreshold = int64(500 * time.Millisecond)
 	c.Autopilot.MaxTrailingLogs = 250
 	return c
 }
 
+// restart starts the node if it is down. A server that finds its disk corrupt stays down, and a new one takes its
+// place, as its message tells the operator to do.
+func (h *Host) restart() {
+	if h.state != hostDown {
+		return
+	}
+	err := h.boot()
+	if h.doomed && err != nil {
+		h.w.logf("%s does not start: %v", h.name, err)
+		h.w.cover("corruption refused")
+		h.renew()
+		err = h.boot()
+	}
+	if err != nil {
+		h.w.fail("recovery", "%s cannot start: %v", h.name, err)
+	}
+	h.doomed = false
+}
+
 // boot starts the node from what is on the disk.
-func (h *Host) boot() {
-	h.epoch++
-	h.endSpan("down")
-	h.state, h.booted, h.wake = hostUp, h.w.now, never
-	h.waiting = map[uint64]func(*wire.Response){}
-	h.role = roleView{}
+func (h *Host) boot() error {
 	var found node.Disk
 	if h.server {
 		var err error
 		if found, err = h.disk.open(); err != nil {
-			h.w.fail("recovery", "%s cannot start from its disk: %v", h.name, err)
-			return
+			return err
 		}
 	}
+	h.epoch++
+	h.endSpan("down")
+	h.state, h.wake, h.busy = hostUp, never, 0
+	h.clock = clock{world: h.w.now, rate: h.drift}
+	h.waiting = map[uint64]func(*wire.Response){}
+	h.role = roleView{}
+	h.points = newFaultPoints(h)
 	n, err := node.New(h.config(), h, h.rng.Fork("boot-"+strconv.Itoa(h.epoch)), found)
 	if err != nil {
-		h.w.fail("recovery", "%s cannot start: %v", h.name, err)
-		return
+		return err
 	}
 	h.node = n
 	h.w.logf("%s starts (life %d, applied %d, last index %d)", h.name, h.epoch, found.Applied.Index, lastIndex(found))
+	h.restoreServices()
 	var seeds []netip.AddrPort
 	for _, o := range h.w.hosts {
 		if o != h && (o.server || h.w.Options.Servers == 0 && o.index < 3) {
@@ -126,6 +169,7 @@ func (h *Host) boot() {
 		}
 	}
 	h.input(func() { h.join(seeds) })
+	return nil
 }
 
 // join asks until somebody answers, as -retry-join does.
@@ -146,18 +190,18 @@ func (h *Host) join(seeds []netip.AddrPort) {
 }
 
 // crash ends the node at once, as kill -9 and a loss of power do.
-func (h *Host) crash() {
+func (h *Host) crash(why string) {
 	if h.state == hostDown {
 		return
 	}
-	h.w.logf("%s crashes", h.name)
-	h.endSpan("leader")
-	h.endSpan("paused")
-	h.beginSpan("down", "crashed")
+	h.w.logf("%s: %s", h.name, why)
+	for _, kind := range []string{"leader", "paused", "slow", "clock"} {
+		h.endSpan(kind)
+	}
+	h.beginSpan("down", why)
 	h.state, h.node, h.held = hostDown, nil, nil
 	h.epoch++
 	h.disk.crash()
-	h.w.checks.crashed(h)
 	waiting := h.waiting
 	h.waiting = nil
 	for _, token := range slices.Sorted(maps.Keys(waiting)) {
@@ -166,12 +210,41 @@ func (h *Host) crash() {
 	h.w.net.hostDied(h)
 }
 
+// diskError ends a server whose disk has failed, as the real one ends itself, and lets whoever looks after it start it
+// again.
+func (h *Host) diskError(what string) {
+	h.crash(what)
+	epoch := h.epoch
+	h.w.after(second, "supervise", h.index, func() {
+		if h.epoch == epoch {
+			h.restart()
+		}
+	})
+}
+
 // input gives the node something and carries out what it leads to.
 func (h *Host) input(f func()) {
-	switch h.state {
-	case hostDown:
+	switch {
+	case h.state == hostDown:
 		return
-	case hostPaused:
+	case h.state == hostPaused:
+		h.held = append(h.held, f)
+		return
+	case h.slow > 0 || h.busy > h.w.now:
+		h.busy = max(h.busy, h.w.now) + h.slow
+		epoch := h.epoch
+		h.w.at(h.busy, "worked", h.index, func() {
+			if h.epoch == epoch {
+				h.run(f)
+			}
+		})
+		return
+	}
+	h.run(f)
+}
+
+func (h *Host) run(f func()) {
+	if h.state == hostPaused {
 		h.held = append(h.held, f)
 		return
 	}
@@ -191,11 +264,11 @@ func (h *Host) caught() {
 
 // schedule makes sure that the node is ticked when it wants to be.
 func (h *Host) schedule() {
-	next := h.node.NextDeadline()
-	if next == node.Never {
+	at := h.clock.when(h.node.NextDeadline())
+	if at == never {
 		return
 	}
-	at := max(h.w.now, h.toWorld(next))
+	at = max(h.w.now, at)
 	if at >= h.wake && h.wake > h.w.now {
 		return
 	}
@@ -210,18 +283,19 @@ func (h *Host) schedule() {
 	})
 }
 
-// Now is the host's own monotonic clock, which may run fast or slow.
-func (h *Host) Now() time.Duration {
-	return (h.w.now - h.booted) * time.Duration(100+h.drift) / 100
-}
+// Now is the host's own monotonic clock.
+func (h *Host) Now() time.Duration { return h.clock.now(h.w.now) }
 
-// toWorld is when the host's clock shows t, or just after.
-func (h *Host) toWorld(t time.Duration) time.Duration {
-	return h.booted + t*100/time.Duration(100+h.drift) + time.Microsecond
-}
+// Wall is the host's wall clock, which is always right.
+func (h *Host) Wall() time.Duration { return h.w.now }
 
 // Send hands an envelope to the virtual network.
-func (h *Host) Send(e transport.Envelope) { h.w.net.send(h, e) }
+func (h *Host) Send(e transport.Envelope) {
+	if e.Class == transport.Raft {
+		h.w.checks.sending(h, e.Payload)
+	}
+	h.w.net.send(h, e)
+}
 
 func (h *Host) deliver(from *Host, e transport.Envelope) {
 	if h.state == hostDown {
@@ -231,7 +305,7 @@ func (h *Host) deliver(from *Host, e transport.Envelope) {
 	if e.Class == transport.Raft || e.Class == transport.RPC {
 		e.From = from.rpc
 	}
-	h.w.noteBytes("payload", e.Payload)
+	h.w.trace.bytes(e.Payload)
 	h.input(func() { h.node.OnMessage(e) })
 }
 
@@ -240,7 +314,6 @@ func (h *Host) request(req *wire.Request, done func(*wire.Response)) {
 	h.token++
 	token := h.token
 	h.waiting[token] = done
-	req = h.mutateRequest(req)
 	h.input(func() { h.node.OnRequest(token, req) })
 }
 
@@ -259,46 +332,4 @@ func (h *Host) Reply(token uint64, resp *wire.Response) {
 			done(&wire.Response{Code: wire.Unknown, Err: "the agent crashed"})
 		}
 	})
-}
-
-// Agent carries out what the local agent wants: in the simulator, its checks have no runners.
-func (h *Host) Agent(t node.AgentTask) { h.disk.definitions(t) }
-
-// Log writes to the log of the run.
-func (h *Host) Log(level node.Level, component, message string, args ...any) {
-	if h.w.log != nil && level >= node.Info {
-		h.w.logf("%s %s: %s %v", h.name, component, message, args)
-	}
-}
-
-func (h *Host) beginSpan(kind, text string) { h.ends[kind] = h.w.span(h.name, kind, text) }
-
-func (h *Host) endSpan(kind string) {
-	if end := h.ends[kind]; end != nil {
-		end()
-		delete(h.ends, kind)
-	}
-}
-
-func (h *Host) observe() {
-	if !h.server {
-		return
-	}
-	st, _ := h.node.RaftStatus()
-	if now := (roleView{st.Role, st.Term}); now != h.role {
-		h.role = now
-		h.endSpan("leader")
-		if st.Role == raft.Leader {
-			h.beginSpan("leader", fmt.Sprintf("leads in term %d", st.Term))
-			h.w.stats.Elections++
-			h.w.checks.elected(h, st)
-		}
-	}
-}
-
-func lastIndex(d node.Disk) uint64 {
-	if n := len(d.Raft.Entries); n > 0 {
-		return d.Raft.Entries[n-1].Index
-	}
-	return d.Raft.Applied
 }

@@ -1,67 +1,87 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
 	"concord/internal/prng"
-	lin "concord/linearizability"
 	"concord/raft"
-	"concord/wire"
 )
 
-// nemesis makes the faults. Each kind has a stream of randomness of its own, so that removing one leaves the
-// others as they were.
+// nemesis makes the faults of a schedule, and repairs what is broken when they are over.
 type nemesis struct {
 	w    *World
-	over bool
 	heal []func()
+	over bool
+}
+
+const (
+	ms     = time.Millisecond
+	second = time.Second
+)
+
+// faultKinds are all kinds of faults, in the order in which the swarm draws them.
+var faultKinds = []faultKind{
+	{"partition", 2 * second, 8 * second, (*nemesis).partition},
+	{"isolate-leader", 3 * second, 8 * second, (*nemesis).isolateLeader},
+	{"one-way", 2 * second, 8 * second, (*nemesis).oneWay},
+	{"bridge", 4 * second, 10 * second, (*nemesis).bridge},
+	{"ring", 4 * second, 10 * second, (*nemesis).ring},
+	{"swizzle", 5 * second, 12 * second, (*nemesis).swizzle},
+	{"flap", 3 * second, 9 * second, (*nemesis).flap},
+	{"slow-link", 2 * second, 8 * second, (*nemesis).slowLink},
+	{"drop-type", 2 * second, 8 * second, (*nemesis).dropType},
+	{"reset", 1 * second, 5 * second, (*nemesis).reset},
+	{"crash", 1 * second, 6 * second, (*nemesis).crash},
+	{"crash-leader", 3 * second, 8 * second, (*nemesis).crashLeader},
+	{"crash-writing", 2 * second, 6 * second, (*nemesis).crashWriting},
+	{"power-loss", 6 * second, 15 * second, (*nemesis).powerLoss},
+	{"pause", 2 * second, 8 * second, (*nemesis).pause},
+	{"slow-cpu", 3 * second, 9 * second, (*nemesis).slowCPU},
+	{"disk-stall", 1 * second, 6 * second, (*nemesis).diskStall},
+	{"disk-slow", 3 * second, 9 * second, (*nemesis).diskSlow},
+	{"disk-full", 4 * second, 12 * second, (*nemesis).diskFull},
+	{"fsync-fail", 3 * second, 10 * second, (*nemesis).fsyncFail},
+	{"disk-corrupt", 5 * second, 15 * second, (*nemesis).corrupt},
+	{"clock-rate", 3 * second, 9 * second, (*nemesis).clockRate},
+	{"clock-jump", 3 * second, 9 * second, (*nemesis).clockJump},
+	{"clock-freeze", 4 * second, 10 * second, (*nemesis).clockFreeze},
+	{"transfer", 2 * second, 6 * second, (*nemesis).transfer},
+	{"leave", 6 * second, 15 * second, (*nemesis).leave},
+	{"wipe", 5 * second, 15 * second, (*nemesis).wipe},
+	{"replace", 6 * second, 15 * second, (*nemesis).replace},
 }
 
 // start lets the faults begin.
 func (n *nemesis) start() {
-	f := n.w.faults
-	n.every("partition", f.Partition, n.partition)
-	n.every("one-way", f.OneWay, n.oneWay)
-	n.every("crash", f.Crash, n.crash)
-	n.every("pause", f.Pause, n.pause)
-	n.every("disk-stall", f.DiskStall, n.stall)
-	n.every("transfer", f.Transfer, n.transfer)
-}
-
-func (n *nemesis) every(kind string, interval time.Duration, f func(r *prng.Rand)) {
-	if interval == 0 {
-		return
-	}
-	r := n.w.rng.Fork("nemesis/" + kind)
-	var next func()
-	next = func() {
-		if n.over {
+	began := n.w.now
+	for _, f := range schedule(n.w.Options, n.w.rng) {
+		k := kindOf(f.Kind)
+		if k == nil {
+			n.w.fail("schedule", "unknown kind of fault %q", f.Kind)
 			return
 		}
-		n.w.stats.Faults[kind]++
-		f(r)
-		n.w.after(r.Duration(interval/2, interval*3/2), kind, -1, next)
+		n.w.at(began+f.At, f.Kind, -1, func() {
+			if did := k.make(n, n.w.rng.Fork(f.label())); did != "" {
+				n.w.cover("fault: " + f.Kind)
+				n.w.logf("%s: %s", f.label(), did)
+			}
+		})
 	}
-	n.w.after(r.Duration(interval/2, interval*3/2), kind, -1, next)
 }
 
 // stop ends the faults and repairs everything.
 func (n *nemesis) stop() {
-	n.over = true
 	for _, f := range n.heal {
 		f()
 	}
-	n.heal = nil
-	n.w.faults.LossPercent, n.w.faults.ReorderPercent, n.w.faults.DupPercent, n.w.faults.HeavyTail = 0, 0, 0, false
+	n.heal, n.over = nil, true
+	f := &n.w.faults
+	f.LossPercent, f.ReorderPercent, f.DupPercent, f.HeavyTail, f.FaultPoints = 0, 0, 0, false, 0
 	for _, h := range n.w.hosts {
-		switch h.state {
-		case hostDown:
-			h.boot()
-		case hostPaused:
+		h.restart()
+		if h.state == hostPaused {
 			h.resume()
 		}
-		h.disk.stalled = 0
 	}
 	n.w.logf("all faults end")
 }
@@ -83,113 +103,25 @@ func (n *nemesis) any(r *prng.Rand) *Host { return n.w.hosts[r.IntN(len(n.w.host
 
 func (n *nemesis) anyServer(r *prng.Rand) *Host { return n.w.hosts[r.IntN(n.w.Options.Servers)] }
 
-// partition splits the hosts in two, in one half of the cases right around the leader.
-func (n *nemesis) partition(r *prng.Rand) {
-	side := map[int]bool{}
-	for _, h := range n.w.hosts {
-		side[h.index] = r.Chance(1, 2)
-	}
-	if r.Chance(1, 2) {
-		if leader := n.w.leader(); leader != nil {
-			for _, h := range n.w.hosts {
-				side[h.index] = h == leader
-			}
-		}
-	}
-	n.w.logf("partition %v", side)
-	end := n.w.span("network", "partition", fmt.Sprint("partition ", side))
-	var undo []func()
-	for _, a := range n.w.hosts {
-		for _, b := range n.w.hosts {
-			if side[a.index] != side[b.index] {
-				undo = append(undo, n.w.net.cut(link{a.index, b.index}))
-			}
-		}
-	}
-	n.lasts(r, 500*time.Millisecond, 5*time.Second, func() {
-		for _, f := range undo {
-			f()
-		}
-		end()
-		n.w.logf("partition heals")
-	})
-}
-
-func (n *nemesis) oneWay(r *prng.Rand) {
-	a, b := n.anyServer(r), n.anyServer(r)
-	if a == b {
-		return
-	}
-	n.w.logf("one-way partition %s -> %s", a.name, b.name)
-	end := n.w.span("network", "partition", "one-way "+a.name+" to "+b.name)
-	undo := n.w.net.cut(link{a.index, b.index})
-	n.lasts(r, 300*time.Millisecond, 4*time.Second, func() { undo(); end() })
-}
-
-func (n *nemesis) crash(r *prng.Rand) {
+// victim is any host or, in one of three cases, the leader.
+func (n *nemesis) victim(r *prng.Rand) *Host {
 	h := n.any(r)
 	if r.Chance(1, 3) {
 		if leader := n.w.leader(); leader != nil {
 			h = leader
 		}
 	}
-	if h.state == hostDown {
-		return
-	}
-	h.crash()
-	n.lasts(r, 50*time.Millisecond, 4*time.Second, func() {
-		if h.state == hostDown {
-			h.boot()
+	return h
+}
+
+// server is the host with the given ID, nil if there is none.
+func (w *World) server(id raft.ID) *Host {
+	for _, h := range w.hosts[:w.Options.Servers] {
+		if h.raftID() == id {
+			return h
 		}
-	})
-}
-
-func (n *nemesis) pause(r *prng.Rand) {
-	h := n.any(r)
-	if h.state != hostUp {
-		return
 	}
-	n.w.logf("%s is paused", h.name)
-	h.state = hostPaused
-	h.beginSpan("paused", "paused")
-	epoch := h.epoch
-	n.lasts(r, 50*time.Millisecond, 3*time.Second, func() {
-		if h.epoch == epoch && h.state == hostPaused {
-			h.resume()
-		}
-	})
-}
-
-func (h *Host) resume() {
-	h.w.logf("%s goes on", h.name)
-	h.endSpan("paused")
-	h.state = hostUp
-	held := h.held
-	h.held = nil
-	h.input(func() {
-		if h.node.NextDeadline() <= h.Now() {
-			h.node.OnTick()
-		}
-	})
-	for _, f := range held {
-		h.input(f)
-	}
-}
-
-func (n *nemesis) stall(r *prng.Rand) {
-	h := n.anyServer(r)
-	h.disk.stalled = n.w.now + r.Duration(100*time.Millisecond, 2*time.Second)
-	n.w.logf("the disk of %s stalls until %v", h.name, h.disk.stalled)
-	n.w.spans = append(n.w.spans, lin.Span{Lane: h.name + " disk", Kind: "stall", Text: "stalled", Start: n.w.now, End: h.disk.stalled})
-}
-
-func (n *nemesis) transfer(r *prng.Rand) {
-	leader := n.w.leader()
-	if leader == nil || leader.state != hostUp {
-		return
-	}
-	n.w.logf("leadership transfer away from %s", leader.name)
-	leader.request(&wire.Request{Operator: &wire.Operator{Kind: wire.TransferLeader}}, func(*wire.Response) {})
+	return nil
 }
 
 // leader is the server that leads in the highest term, nil if none does.

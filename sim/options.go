@@ -1,76 +1,58 @@
 package sim
 
 import (
+	"fmt"
 	"time"
-
-	"concord/internal/prng"
 )
 
 // Options is everything that a run depends on.
 type Options struct {
-	Seed     uint64
-	Servers  int
-	Agents   int // client agents
-	Clients  int
-	Keys     int
-	Duration time.Duration // of the phase with faults
-	Settle   time.Duration // bound on the time to converge after it
-	Faults   Faults
-	Mutant   string // a planted bug, see mutants.go
+	Seed     uint64        `json:"seed"`
+	Preset   string        `json:"preset"`
+	Servers  int           `json:"servers"`
+	Agents   int           `json:"agents"` // client agents
+	Clients  int           `json:"clients"`
+	Watchers int           `json:"watchers"` // clients that only wait for changes
+	Keys     int           `json:"keys"`
+	Duration time.Duration `json:"duration_ns"` // of the phase with faults
+	Settle   time.Duration `json:"settle_ns"`   // bound on the time to converge after it
+	Think    time.Duration `json:"think_ns"`    // longest pause of a client between two operations
+	// Pebble runs the servers on Pebble over a crashable file system instead of memstore.
+	Pebble bool   `json:"pebble,omitempty"`
+	Faults Faults `json:"faults"`
+
+	// FlushBytes and TrailingLogs are the servers' (see node.Config): small values make snapshots common.
+	FlushBytes   int    `json:"flush_bytes"`
+	TrailingLogs uint64 `json:"trailing_logs"`
+
+	// Schedule, if not nil, has the faults to make, in place of those that Faults.Every draws.
+	Schedule []Fault `json:"schedule"`
+	// Operations, if not nil, has the operations to do, each "client.number"; the clients' draws stay as they are.
+	Operations []string `json:"operations"`
 }
 
-// Faults says which faults there are and how often, as intervals between two of a kind; 0: never.
+// Faults says which faults there are and how often.
 type Faults struct {
-	LossPercent    uint64
-	DupPercent     uint64
-	ReorderPercent uint64
-	Latency        time.Duration // median one way
-	HeavyTail      bool
-	Partition      time.Duration
-	OneWay         time.Duration
-	Crash          time.Duration
-	Pause          time.Duration
-	DiskStall      time.Duration
-	Transfer       time.Duration
-	DriftPercent   int // clocks run up to so much faster or slower
-	FsyncTime      time.Duration
+	LossPercent    uint64        `json:"loss_percent,omitempty"` // of datagrams
+	DupPercent     uint64        `json:"dup_percent,omitempty"`
+	ReorderPercent uint64        `json:"reorder_percent,omitempty"`
+	Latency        time.Duration `json:"latency_ns"` // median one way
+	HeavyTail      bool          `json:"heavy_tail,omitempty"`
+	FsyncTime      time.Duration `json:"fsync_ns"`                // median
+	DriftPercent   int           `json:"drift_percent,omitempty"` // clocks run up to so much faster or slower, within the bound of the leases
+	// FaultPoints is how many of a hundred passes of an enabled fault point fire; half of the points are enabled.
+	FaultPoints uint64 `json:"fault_points_percent,omitempty"`
+	// Every is the mean time between two faults of a kind.
+	Every map[string]time.Duration `json:"every,omitempty"`
 }
 
-// Swarm draws options from a seed. Each fault is switched off altogether in about half of the seeds, so that
-// rare combinations are not drowned by common ones (Groce et al.: "Swarm Testing", ISSTA 2012).
-func Swarm(seed uint64) Options {
-	r := prng.New(seed).Fork("options")
-	o := Options{Seed: seed, Servers: 3, Agents: r.IntN(3), Clients: 2 + r.IntN(4), Keys: 1 + r.IntN(4),
-		Duration: r.Duration(8*time.Second, 20*time.Second), Settle: 90 * time.Second}
-	if r.Chance(1, 3) {
-		o.Servers = 5
+// Replay is the command that runs the same again.
+func (o Options) Replay() string {
+	if o.Schedule != nil || o.Operations != nil {
+		return "go run ./cmd/sim -repro=repro.json"
 	}
-	f := &o.Faults
-	f.Latency = r.Duration(100*time.Microsecond, 3*time.Millisecond)
-	f.FsyncTime = r.Duration(50*time.Microsecond, 4*time.Millisecond)
-	on := func() bool { return r.Chance(1, 2) }
-	pick := func(d *time.Duration, lo, hi time.Duration) {
-		if v := r.Duration(lo, hi); on() {
-			*d = v
-		}
+	if o.Preset == "" || o.Preset == "swarm" {
+		return fmt.Sprintf("go test ./sim -seed=%d", o.Seed)
 	}
-	percent := func(p *uint64, most uint64) {
-		if v := 1 + r.Uint64N(most); on() {
-			*p = v
-		}
-	}
-	percent(&f.LossPercent, 15)
-	percent(&f.DupPercent, 10)
-	percent(&f.ReorderPercent, 20)
-	f.HeavyTail = on()
-	pick(&f.Partition, 2*time.Second, 8*time.Second)
-	pick(&f.OneWay, 2*time.Second, 8*time.Second)
-	pick(&f.Crash, time.Second, 6*time.Second)
-	pick(&f.Pause, 2*time.Second, 8*time.Second)
-	pick(&f.DiskStall, time.Second, 6*time.Second)
-	pick(&f.Transfer, 2*time.Second, 6*time.Second)
-	if on() {
-		f.DriftPercent = 1 + r.IntN(4)
-	}
-	return o
+	return fmt.Sprintf("go test ./sim -preset=%s -seed=%d", o.Preset, o.Seed)
 }

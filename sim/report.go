@@ -21,10 +21,10 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		{"elections", fmt.Sprint(s.Elections)},
 		{"trace hash", r.Hash},
 	}
-	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
-		facts = append(facts, [2]string{"faults: " + kind, fmt.Sprint(s.Faults[kind])})
+	for _, kind := range slices.Sorted(maps.Keys(s.Coverage)) {
+		facts = append(facts, [2]string{kind, fmt.Sprint(s.Coverage[kind])})
 	}
-	page := lin.Report{Title: fmt.Sprintf("Concord simulator, seed %d", r.Options.Seed), Verdict: r.Err, History: r.History, Spans: r.Spans, Facts: facts,
-		Replay: fmt.Sprintf("go test ./sim -run TestSeed -seed=%d -v", r.Options.Seed)}
+	page := lin.Report{Title: fmt.Sprintf("Concord simulator, seed %d", r.Options.Seed), Verdict: r.Err(), History: r.History, Spans: r.Spans, Facts: facts,
+		Replay: r.Options.Replay()}
 	return page.WriteHTML(w)
 }

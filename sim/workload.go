@@ -35,57 +35,66 @@ func newClient(w *World, id int) *client {
 	return &client{w: w, id: id, rng: w.rng.Fork("client-" + strconv.Itoa(id)), seen: map[string]seen{}}
 }
 
-func (c *client) start() { c.pause(c.next) }
+func (c *client) start() { c.pause(c.rng.Fork("start"), c.next) }
 
-func (c *client) pause(f func()) {
-	c.w.after(c.rng.Duration(time.Millisecond, 150*time.Millisecond), "client", -1, f)
+func (c *client) pause(r *prng.Rand, f func()) {
+	c.w.after(r.Duration(time.Millisecond, c.w.Options.Think), "client", -1, f)
 }
 
-// next begins an operation.
+// next begins an operation. Each has a stream of randomness of its own, so that leaving one out leaves the others as
+// they were.
 func (c *client) next() {
 	if c.over {
 		return
 	}
-	h := c.w.hosts[c.rng.IntN(len(c.w.hosts))]
-	if h.state != hostUp {
-		c.pause(c.next)
+	c.count++
+	label := strconv.Itoa(c.id) + "." + strconv.Itoa(c.count)
+	r := c.rng.Fork(label)
+	h := c.w.hosts[r.IntN(len(c.w.hosts))]
+	if h.state != hostUp || !c.w.wanted(label) {
+		c.pause(r, c.next)
 		return
 	}
-	op, req := c.draw(h)
+	c.w.begun = append(c.w.begun, label)
+	op, req := c.draw(r, h)
 	op.Client, op.Call, op.Node = c.id, c.w.now, h.name
 	h.request(req, func(resp *wire.Response) {
 		op.Return = c.w.now
 		c.finish(&op, resp)
-		c.pause(c.next)
+		c.pause(r, c.next)
 	})
 }
 
-func (c *client) draw(h *Host) (lin.Op, *wire.Request) {
-	c.count++
-	value := fmt.Sprintf("%d.%d", c.id, c.count)
-	key := "k" + strconv.Itoa(c.rng.IntN(c.w.Options.Keys))
-	instance := service + "s" + strconv.Itoa(c.rng.IntN(3))
-	write := func(op lin.Op, cmd catalog.Command) (lin.Op, *wire.Request) {
-		return op, &wire.Request{Command: wire.AppendCommand(nil, cmd)}
+// wanted tells whether an operation is among those that Options.Operations asks for.
+func (w *World) wanted(label string) bool {
+	if w.Options.Operations == nil {
+		return true
 	}
-	read := func(op lin.Op, q catalog.Query) (lin.Op, *wire.Request) {
-		level := wire.Default
-		if c.rng.Chance(1, 3) {
-			level = wire.Consistent
+	if w.operations == nil {
+		w.operations = map[string]bool{}
+		for _, o := range w.Options.Operations {
+			w.operations[o] = true
 		}
-		return op, &wire.Request{Read: &wire.Read{Query: q, Consistency: level}}
 	}
-	switch c.rng.IntN(12) {
+	return w.operations[label]
+}
+
+// draw decides what to do at a host.
+func (c *client) draw(r *prng.Rand, h *Host) (lin.Op, *wire.Request) {
+	value := fmt.Sprintf("%d.%d", c.id, c.count)
+	key := "k" + strconv.Itoa(r.IntN(c.w.Options.Keys))
+	instance := service + "s" + strconv.Itoa(r.IntN(3))
+	switch r.IntN(13) {
 	case 0:
-		op, req := read(lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
+		op, req := read(r, lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
 		if known := c.seen[key].index; known > 0 { // wait for a change of what was read last
-			req.Read.MinIndex, req.Read.Wait = known, c.rng.Duration(100*time.Millisecond, 2*time.Second)
+			req.Read.MinIndex, req.Read.Wait = known, r.Duration(100*time.Millisecond, 2*time.Second)
 		}
 		return op, req
 	case 1, 2:
-		return read(lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
+		return read(r, lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
 	case 3:
-		return read(lin.Op{Kind: lin.List, Key: "k"}, &catalog.KVListQuery{Prefix: "k"})
+		return read(r, lin.Op{Kind: lin.List, Key: "k"}, &catalog.KVListQuery{Prefix: "k"})
 	case 4, 5, 6:
 		return write(lin.Op{Kind: lin.Put, Key: key, Value: value}, &catalog.KVWrite{Op: catalog.KVSet, Key: key, Value: []byte(value)})
 	case 7:
@@ -93,7 +102,7 @@ func (c *client) draw(h *Host) (lin.Op, *wire.Request) {
 		return write(lin.Op{Kind: lin.CAS, Key: key, Value: value, Expect: s.value},
 			&catalog.KVWrite{Op: catalog.KVCAS, Key: key, Value: []byte(value), Index: s.index})
 	case 8:
-		if c.rng.Chance(1, 4) {
+		if r.Chance(1, 4) {
 			return write(lin.Op{Kind: lin.DeleteTree, Key: "k", Value: value}, deletion(catalog.KVDeleteTree, "k", value))
 		}
 		return write(lin.Op{Kind: lin.Delete, Key: key, Value: value}, deletion(catalog.KVDelete, key, value))
@@ -101,9 +110,28 @@ func (c *client) draw(h *Host) (lin.Op, *wire.Request) {
 		return write(lin.Op{Kind: lin.Put, Key: instance, Value: value}, registration(instance, value))
 	case 10:
 		return write(lin.Op{Kind: lin.Delete, Key: instance, Value: value}, &catalog.Deregister{Node: "ext", ServiceID: instance, Datacenter: value})
+	case 11:
+		h.changeService(r, value)
+		fallthrough // a read as the DNS server makes it: of any server, which says how old it may be
 	default:
-		return read(lin.Op{Kind: lin.List, Key: service}, &catalog.HealthServiceQuery{Service: "web"})
+		op, req := read(r, lin.Op{Kind: lin.List, Key: service}, &catalog.HealthServiceQuery{Service: "web"})
+		if r.Chance(1, 2) {
+			req.Read.Consistency = wire.Stale
+		}
+		return op, req
 	}
+}
+
+func write(op lin.Op, cmd catalog.Command) (lin.Op, *wire.Request) {
+	return op, &wire.Request{Command: wire.AppendCommand(nil, cmd)}
+}
+
+func read(r *prng.Rand, op lin.Op, q catalog.Query) (lin.Op, *wire.Request) {
+	level := wire.Default
+	if r.Chance(1, 3) {
+		level = wire.Consistent
+	}
+	return op, &wire.Request{Read: &wire.Read{Query: q, Consistency: level}}
 }
 
 // deletion is a delete that carries its unique value, where the state machine does not look, so that
@@ -159,6 +187,12 @@ func (c *client) finish(op *lin.Op, resp *wire.Response) {
 		c.w.stats.Unknown++
 	}
 	c.w.note("op", uint64(c.id), uint64(op.Kind), uint64(op.Outcome), op.Index)
+	if resp.Consistency == wire.Stale && op.Kind.Reads() {
+		if op.Outcome == lin.Done {
+			c.w.stale = append(c.w.stale, *op)
+		}
+		return
+	}
 	c.w.history.Add(*op)
 }
 

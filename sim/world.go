@@ -4,11 +4,7 @@
 package sim
 
 import (
-	"container/heap"
-	"encoding/binary"
 	"fmt"
-	"hash"
-	"hash/fnv"
 	"time"
 
 	"concord/internal/prng"
@@ -21,20 +17,25 @@ type World struct {
 	now     time.Duration
 	events  eventHeap
 	seq     uint64
-	trace   hash.Hash
+	trace   trace
 	log     func(format string, args ...any) // nil: silent
 	rng     *prng.Rand
 
-	hosts   []*Host
-	byAddr  map[string]*Host // of every endpoint
-	net     *network
-	faults  Faults
-	checks  checkers
-	clients []*client
-	failure error
-	history *lin.History
-	spans   []lin.Span
-	stats   Stats
+	hosts      []*Host
+	byAddr     map[string]*Host // of every endpoint
+	net        *network
+	faults     Faults
+	nemesis    *nemesis
+	checks     checkers
+	clients    []*client
+	watchers   []*watcher
+	operations map[string]bool // of Options.Operations
+	begun      []string        // operations
+	failure    *Failure
+	history    *lin.History
+	stale      []lin.Op // reads that only promise some state that once was
+	spans      []lin.Span
+	stats      Stats
 }
 
 // Stats counts what happened.
@@ -47,39 +48,15 @@ type Stats struct {
 	Writes    uint64 // acknowledged
 	Reads     uint64 // answered
 	Unknown   uint64 // operations without a certain outcome
-	Faults    map[string]int
-}
-
-// event is something that happens at a time. Events of the same time happen in the order in which they
-// were made.
-type event struct {
-	at   time.Duration
-	seq  uint64
-	kind string
-	host int // -1: none
-	f    func()
-}
-
-type eventHeap []*event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(*event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return e
+	// Coverage counts, by name, every fault that was made, every transition of a role or membership, every fault point
+	// that fired and every kind of line that the nodes logged.
+	Coverage map[string]int
 }
 
 // at lets f happen at a time; kind and host say what it is in the trace.
 func (w *World) at(t time.Duration, kind string, host int, f func()) {
 	w.seq++
-	heap.Push(&w.events, &event{at: max(t, w.now), seq: w.seq, kind: kind, host: host, f: f})
+	w.events.push(event{at: max(t, w.now), seq: w.seq, kind: kind, host: host, f: f})
 }
 
 func (w *World) after(d time.Duration, kind string, host int, f func()) {
@@ -89,36 +66,32 @@ func (w *World) after(d time.Duration, kind string, host int, f func()) {
 // runUntil lets everything happen up to a time, or until something failed.
 func (w *World) runUntil(end time.Duration) {
 	for w.failure == nil && len(w.events) > 0 && w.events[0].at <= end {
-		e := heap.Pop(&w.events).(*event)
+		e := w.events.pop()
 		w.now = e.at
 		w.stats.Events++
 		w.note(e.kind, uint64(e.host), uint64(e.at))
 		e.f()
 	}
 	if w.failure == nil {
-		w.now = end
+		w.now = max(w.now, end)
 	}
 }
 
-// note adds to the trace, whose hash is equal for two runs exactly if they did the same.
+// note adds to the trace.
 func (w *World) note(kind string, numbers ...uint64) {
-	var p [8]byte
-	w.trace.Write([]byte(kind))
+	w.trace.text(kind)
 	for _, n := range numbers {
-		binary.LittleEndian.PutUint64(p[:], n)
-		w.trace.Write(p[:])
+		w.trace.word(n)
 	}
 }
 
-func (w *World) noteBytes(kind string, data []byte) {
-	w.trace.Write([]byte(kind))
-	w.trace.Write(data)
-}
+// cover counts something for the coverage table.
+func (w *World) cover(what string) { w.stats.Coverage[what]++ }
 
 // fail ends the run.
 func (w *World) fail(name, format string, args ...any) {
 	if w.failure == nil {
-		w.failure = &Failure{Seed: w.Options.Seed, Invariant: name, At: w.now, Message: fmt.Sprintf(format, args...)}
+		w.failure = &Failure{Options: w.Options, Invariant: name, At: w.now, Message: fmt.Sprintf(format, args...)}
 		w.logf("FAIL %v", w.failure)
 	}
 }
@@ -140,11 +113,21 @@ func (w *World) span(lane, kind, text string) (end func()) {
 	}
 }
 
-func newTrace() hash.Hash { return fnv.New128a() }
+// Kind says what sort of failure it is, which cmd/sim tells by its exit code.
+type Kind int
+
+const (
+	// Correctness: a safety property does not hold.
+	Correctness Kind = iota + 1
+	// Crash: a node stopped at a broken invariant of its own, or cannot start again.
+	Crash
+	// Liveness: the healed cluster did not come to rest.
+	Liveness
+)
 
 // Failure is a property that did not hold.
 type Failure struct {
-	Seed      uint64
+	Options   Options
 	Invariant string
 	At        time.Duration // virtual
 	Message   string
@@ -152,5 +135,16 @@ type Failure struct {
 
 // Error tells what did not hold, when, and how to see it again.
 func (f *Failure) Error() string {
-	return fmt.Sprintf("%s violated at %v of seed %d: %s\nreplay: go test ./sim -run TestSeed -seed=%d -v", f.Invariant, f.At, f.Seed, f.Message, f.Seed)
+	return fmt.Sprintf("%s violated at %v of seed %d: %s\nreplay: %s", f.Invariant, f.At, f.Options.Seed, f.Message, f.Options.Replay())
+}
+
+// Kind tells what sort of failure it is.
+func (f *Failure) Kind() Kind {
+	switch f.Invariant {
+	case "core", "recovery", "storage":
+		return Crash
+	case "liveness":
+		return Liveness
+	}
+	return Correctness
 }

@@ -11,7 +11,8 @@ import (
 // env is the node's world: the Runner, seen by the loop.
 type env Runner
 
-func (e *env) Now() time.Duration { return (*Runner)(e).now() }
+func (e *env) Now() time.Duration  { return (*Runner)(e).now() }
+func (e *env) Wall() time.Duration { return (*Runner)(e).wall() }
 
 func (e *env) Send(m transport.Envelope) {
 	t := e.server

@@ -244,6 +244,9 @@ func (r *Runner) endLoop() {
 
 func (r *Runner) now() time.Duration { return time.Since(r.start) }
 
+// wall is what the wall clock has gone on since the start.
+func (r *Runner) wall() time.Duration { return time.Now().Round(0).Sub(r.start.Round(0)) }
+
 // Deliver takes an envelope from a transport (transport.Handler). Datagrams are dropped while the
 // node is too busy; streams wait.
 func (r *Runner) Deliver(e transport.Envelope) {

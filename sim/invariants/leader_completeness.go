@@ -20,6 +20,22 @@ func (p *LeaderCompleteness) Committed(index, term uint64) {
 	p.committed[index] = term
 }
 
+// Term is the term of the committed entry at index, 0 if none is known.
+func (p *LeaderCompleteness) Term(index uint64) uint64 {
+	if index >= uint64(len(p.committed)) {
+		return 0
+	}
+	return p.committed[index]
+}
+
+// Newest is the last entry known to be committed.
+func (p *LeaderCompleteness) Newest() (index, term uint64) {
+	if len(p.committed) == 0 {
+		return 0, 0
+	}
+	return uint64(len(p.committed) - 1), p.committed[len(p.committed)-1]
+}
+
 // Elected tells that a server leads in a term, with the log that termAt describes: the term of
 // its entry at an index, false if it has none there. Below first the log was compacted.
 func (p *LeaderCompleteness) Elected(id raft.ID, term, first uint64, termAt func(uint64) (uint64, bool)) error {

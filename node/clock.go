@@ -1,0 +1,39 @@
+package node
+
+import "time"
+
+// clockWatch compares the monotonic clock, by which leases are counted, with the wall clock. Where they go apart, one of
+// them does not show how much time has passed: the machine was suspended, its clock was set, or it is broken.
+type clockWatch struct {
+	started         bool
+	monotonic, wall time.Duration // at the beginning of the window
+}
+
+const (
+	// clockWindow is how long a window is: slow drift is the business of raft's MaxClockDriftPercent.
+	clockWindow = time.Second
+	// clockSlack is by how much the clocks may go apart in a window, besides clockDrift percent.
+	clockSlack = 20 * time.Millisecond
+	clockDrift = 10
+)
+
+// jumped tells whether the clocks have gone apart since the last call.
+func (c *clockWatch) jumped(monotonic, wall time.Duration) bool {
+	passed := monotonic - c.monotonic
+	apart := (wall - c.wall) - passed
+	allowed := clockSlack + passed*clockDrift/100
+	jumped := c.started && (apart > allowed || apart < -allowed)
+	if jumped || !c.started || passed > clockWindow {
+		c.started, c.monotonic, c.wall = true, monotonic, wall
+	}
+	return jumped
+}
+
+// watchClock is called with each input.
+func (n *Node) watchClock() {
+	if !n.clock.jumped(n.now, n.env.Wall()) || n.server == nil {
+		return
+	}
+	n.log(Warn, "raft", "the clocks of this machine disagree on how much time has passed; leases begin anew")
+	n.server.raft.ClockJumped(n.now)
+}
