@@ -60,8 +60,8 @@ type registered struct {
 	nodes   map[string]*catalog.Node
 	checks  map[string]*catalog.HealthCheck // serfHealth, by node
 	servers map[string]*catalog.ServiceNode // the consul service, by node
-	// restored: the state is that of a snapshot, whose nodes may be of another cluster.
-	restored bool
+	// restored, when not 0: the state is that of a snapshot restored by then, whose nodes may be of another cluster.
+	restored uint64
 }
 
 // lookAtCatalog reads what the catalog has, as the leader, and goes on with reconcileMembers.
@@ -111,9 +111,12 @@ func (s *server) reconciled() {
 }
 
 func (s *server) reconcileMembers(reg registered) {
-	if reg.restored {
-		s.restored = s.displace(reg)
-		s.reconcile.again = s.reconcile.again || s.restored
+	if reg.restored != 0 {
+		if s.displace(reg) {
+			s.reconcile.again = true
+		} else if s.restored == reg.restored {
+			s.restored = 0
+		}
 	}
 	seen := map[string]bool{}
 	for _, m := range s.n.gossip.Members() {
