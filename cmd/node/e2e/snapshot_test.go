@@ -28,6 +28,7 @@ func TestSnapshot(t *testing.T) {
 	saveUnderWrites(t, c, file)
 	t.Run("into a new server", func(t *testing.T) { restoreAnew(t, file) })
 	t.Run("over what is there", func(t *testing.T) { restoreOver(t, c, file) })
+	t.Run("while the leader dies", func(t *testing.T) { restoreThroughElection(t, c) })
 }
 
 func saveUnderWrites(t *testing.T, c *testcluster.Cluster, file string) {
@@ -170,4 +171,58 @@ func restoreOver(t *testing.T, c *testcluster.Cluster, file string) {
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "Error restoring snapshot: Unexpected response code: 500 (failed to decompress snapshot: gzip: invalid header)")
 	require.Equal(t, "saved", string(p.Must("GET", "/v1/kv/marker?raw", nil)))
+}
+
+// restoreThroughElection kills the leader half way through a restore, which succeeds all the same.
+func restoreThroughElection(t *testing.T, c *testcluster.Cluster) {
+	const n = 60
+	file := filepath.Join(t.TempDir(), "large.snap")
+	value := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), 450<<10) }
+	for i := range n {
+		c.Client.Must("PUT", fmt.Sprintf("/v1/kv/bulk/%02d", i), value(i))
+	}
+	out, code := c.Client.Run("snapshot", "save", file)
+	require.Equal(t, 0, code, out)
+	c.Client.Must("DELETE", "/v1/kv/bulk?recurse", nil)
+	leader, follower := c.Leader(c.Servers...)
+	last := func() uint64 {
+		raft := testcluster.Get[map[string]map[string]any](follower, "/v1/agent/self")["Stats"]["raft"].(map[string]any)
+		index, err := strconv.ParseUint(raft["last_log_index"].(string), 10, 64)
+		require.NoError(t, err)
+		return index
+	}
+	type result struct {
+		out  string
+		code int
+	}
+	before, ended := last(), make(chan result, 1)
+	go func() {
+		out, code := c.Client.Run("snapshot", "restore", file)
+		ended <- result{out, code}
+	}()
+	testcluster.Eventually(t, "the restore is under way", func() string {
+		if index := last(); index < before+n/4 {
+			return fmt.Sprint(index - before)
+		}
+		return ""
+	})
+	t.Logf("killed the leader at entry %d of about %d", last()-before, n+2)
+	leader.Kill()
+	select {
+	case r := <-ended:
+		require.Equal(t, 0, r.code, r.out)
+	case <-time.After(testcluster.Patience):
+		t.Fatal("the restore does not end")
+	}
+	for i := range n {
+		require.Equal(t, value(i), string(follower.Must("GET", fmt.Sprintf("/v1/kv/bulk/%02d?raw", i), nil)))
+	}
+	leader.Start()
+	leader.WaitForLeader()
+	testcluster.Eventually(t, "the killed leader catches up", func() string {
+		if status, _, _, err := leader.Try("GET", fmt.Sprintf("/v1/kv/bulk/%02d?stale", n-1), nil); err != nil || status != 200 {
+			return fmt.Sprint(status, err)
+		}
+		return ""
+	})
 }
