@@ -94,8 +94,7 @@ func (s *Store) options(o Options) *pebble.Options {
 		FormatMajorVersion: pebble.FormatNewest, MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4,
 		Logger: (*logger)(s),
 		EventListener: &pebble.EventListener{
-			// What fails in the background is told to nobody else, and tried again for ever.
-			BackgroundError: s.fail,
+			BackgroundError: s.backgroundError,
 			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.fail(fmt.Errorf("%s is damaged: %w", i.Path, i.Details)) },
 		},
 	}
