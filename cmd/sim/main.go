@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"concord/cmd/sim/torture"
 	"concord/sim"
 )
 
@@ -30,7 +31,12 @@ const usage = `Usage: sim [options]
 Options:
 `
 
-func main() { os.Exit(run()) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "torture" {
+		os.Exit(torture.Main(os.Args[2:]))
+	}
+	os.Exit(run())
+}
 
 func run() int {
 	fs := flag.NewFlagSet("sim", flag.ContinueOnError)
