@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"concord/cmd/sim/torture"
 	"concord/sim"
 )
 
@@ -32,6 +33,10 @@ const usage = `Usage: sim [options]
   Bugs are planted one at a time, each of which must be found:
 
       $ go run ./cmd/sim mutants -help
+
+  Real servers, under kills, pauses and partitions:
+
+      $ go run ./cmd/sim torture -help
 
 Exit codes: 0 every property held, 1 a safety property was violated, 2 bad usage, 3 a node crashed by itself or did not start
 again, 4 a healed cluster did not come to rest.
@@ -61,8 +66,13 @@ func main() {
 }
 
 func run(args []string) int {
-	if len(args) > 0 && args[0] == "mutants" {
-		return plant(args[1:])
+	if len(args) > 0 {
+		switch args[0] {
+		case "mutants":
+			return plant(args[1:])
+		case "torture":
+			return torture.Main(args[1:])
+		}
 	}
 	var f flags
 	fs := flag.NewFlagSet("sim", flag.ContinueOnError)
