@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"concord/catalog"
 	"concord/internal/invariant"
 	"concord/node/machine"
 	"concord/raft"
@@ -33,7 +34,20 @@ func (s *server) onEntriesApplied(d ApplyDone) {
 	s.resolveChanges()
 	s.watches.touched(d.Outcome.Topics)
 	s.noteTopics(d.Outcome.Topics)
+	if d.Outcome.Restored {
+		s.onRestored()
+	}
 	s.releaseReads()
+}
+
+// onRestored reacts to an operator's restore: whoever watches anything is told, and what lives registers itself again.
+func (s *server) onRestored() {
+	s.n.log(Warn, "server", "the state was replaced by that of a snapshot")
+	s.watches.all()
+	s.noteTopics([]catalog.Topic{{Kind: catalog.TopicAutopilot}})
+	s.restored = true
+	s.reconcileSoon()
+	s.n.local.ServerUp(s.n.now)
 }
 
 // resolve answers the proposal that became the entry, or that another one took the place of.

@@ -44,6 +44,7 @@ type server struct {
 	lastRead  uint64
 	bootstrap bootstrap
 	reconcile reconciler
+	restored  bool // the state was replaced by a snapshot's, and reconcile has not looked yet
 	autopilot pilot
 	transfer  transfer
 	watchdog  watchdog

@@ -140,6 +140,7 @@ var groups = []group{
 	{"kv", "Interacts with the key-value store"},
 	{"catalog", "Interacts with the catalog"},
 	{"services", "Registers and deregisters services with the agent"},
+	{"snapshot", "Saves, restores and inspects snapshots of the servers' state"},
 	{"operator", "Tools for operators of a cluster"},
 	{"operator raft", "Looks at and changes the Raft configuration"},
 	{"operator autopilot", "Looks at and changes autopilot"},
@@ -153,7 +154,7 @@ func Commands(ui cli.Ui, version string) map[string]cli.CommandFactory {
 		out[g.name] = func() (cli.Command, error) { return g, nil }
 	}
 	verbs := append([]verb{versionVerb(version)}, clusterVerbs...)
-	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs, recoverVerbs} {
+	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs, recoverVerbs, snapshotVerbs} {
 		for _, v := range vs {
 			r := &runner{v: v, ui: ui, stdin: os.Stdin}
 			out[v.name] = func() (cli.Command, error) { return r, nil }
