@@ -64,6 +64,10 @@ type Op struct {
 	Got     map[string]string // Get, List: the keys found
 	Index   uint64            // of the write in the log, or the applied index that the read was served at; 0: not told
 	Node    string            // who answered
+
+	// Of a read over Consul's HTTP API, which does not tell the index it was served at.
+	Modified   map[string]uint64 // the ModifyIndex of each key in Got
+	QueryIndex uint64            // X-Consul-Index: when what the query is about changed last; 0: not told
 }
 
 // forever is the return time of an operation with an unknown outcome.

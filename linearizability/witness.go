@@ -19,7 +19,7 @@ func Witness(ops []Op, committed func(value string) uint64) error {
 		}
 	}
 	if err := realTime(placed); err != nil {
-		return err
+		return fmt.Errorf("witness: %w", err)
 	}
 	// A read at an index comes after the write that made it.
 	slices.SortStableFunc(placed, func(a, b Op) int {
@@ -74,7 +74,7 @@ func realTime(ops []Op) error {
 		}
 		b := &begins[i]
 		if newest != nil && (b.Index < newest.Index || b.Index == newest.Index && !b.Kind.Reads()) {
-			return fmt.Errorf("witness: %s was served at index %d, although %s had ended before at index %d",
+			return fmt.Errorf("%s was served at index %d, although %s had ended before at index %d",
 				b.describe(), b.Index, newest.describe(), newest.Index)
 		}
 	}

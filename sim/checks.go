@@ -56,6 +56,9 @@ func (c *checkers) sending(h *Host, payload []byte) {
 		c.w.fail("wire", "%s sends what cannot be decoded: %v", h.name, err)
 	case m.Reject:
 	case t == raft.MsgVoteReply:
+		if _, lost := c.lost[h.raftID()]; lost && h.disk.issued.last() == 0 {
+			c.w.fail("told", "%s has lost its log and grants its vote", h.name)
+		}
 		c.verify("told", c.told.Vote(&m, h.disk.hard))
 	default:
 		c.verify("told", c.told.Match(&m, h.disk.synced.last()))

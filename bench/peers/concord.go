@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"concord/internal/prng"
 	"concord/raft"
 	"concord/store/pebblestore"
@@ -21,6 +23,7 @@ type concordCluster struct {
 	servers []*concordServer
 	leader  *concordServer
 	waiters []chan error // of each proposer
+	trace   *stages      // nil: not wanted
 }
 
 func openConcord(dir string, s shape) (cluster, error) {
@@ -39,7 +42,7 @@ func (c *concordCluster) start(dir string, nodes int) error {
 	var members raft.Configuration
 	for i := range nodes {
 		id := raft.ID(fmt.Sprint(i))
-		s := &concordServer{id: id, start: time.Now(), inbox: newMailbox[concordEvent](), writes: newMailbox[logWrite](), done: make(chan struct{}, 2)}
+		s := &concordServer{id: id, start: time.Now(), trace: c.trace, inbox: newMailbox[concordEvent](), writes: newMailbox[logWrite](), done: make(chan struct{}, 2)}
 		addr, err := freeAddr()
 		if err != nil {
 			return err
@@ -72,11 +75,14 @@ func (c *concordCluster) start(dir string, nodes int) error {
 }
 
 func (c *concordCluster) propose(worker int) error {
+	c.trace.mark(proposedAt)
 	reply := c.waiters[worker]
 	if !c.leader.inbox.put(concordEvent{data: command, reply: reply}) {
 		return errStopped
 	}
-	return <-reply
+	err := <-reply
+	c.trace.mark(acknowledged)
+	return err
 }
 
 // concordServer is one server. The fields behind inbox and writes belong to its loop.
@@ -87,6 +93,7 @@ type concordServer struct {
 	store *pebblestore.Store
 	log   *raftlog.Log
 	leads atomic.Bool
+	trace *stages
 	done  chan struct{} // one token for each goroutine that has ended
 
 	inbox  *mailbox[concordEvent]
@@ -129,7 +136,11 @@ type proposed struct {
 // open prepares the disk as that of a new cluster's member and starts the server.
 func (s *concordServer) open(dir string, st raft.InitialState, members raft.Configuration) error {
 	var err error
-	if s.store, err = pebblestore.Open(dir, pebblestore.Options{}); err != nil {
+	var fs vfs.FS // the default
+	if s.trace != nil {
+		fs = tracedFS{vfs.Default, s.trace}
+	}
+	if s.store, err = pebblestore.Open(dir, pebblestore.Options{FS: fs}); err != nil {
 		return err
 	}
 	if s.log, err = raftlog.Open(s.store); err != nil {

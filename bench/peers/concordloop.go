@@ -42,12 +42,14 @@ func (s *concordServer) run() {
 func (s *concordServer) handle(e *concordEvent) {
 	switch {
 	case e.reply != nil:
+		s.trace.mark(looped)
 		s.data, s.replies = append(s.data, e.data), append(s.replies, e.reply)
 	case e.payload != nil:
 		if m, err := wire.DecodeRaft(e.payload); err == nil {
 			s.node.Step(s.now(), m)
 		}
 	default:
+		s.trace.mark(told)
 		s.onPersisted(e.persisted)
 	}
 }
@@ -152,15 +154,18 @@ func (s *concordServer) write() {
 		if len(writes) == 0 {
 			continue
 		}
+		s.trace.mark(writing)
 		w := s.log.Begin()
 		for i := range writes {
 			if err := w.Add(writes[i].hs, writes[i].entries); err != nil {
 				fatal(err)
 			}
 		}
+		s.trace.mark(encoded)
 		if err := w.Commit(); err != nil {
 			fatal(err)
 		}
+		s.trace.mark(durableAt)
 		s.inbox.put(concordEvent{persisted: writes[len(writes)-1].id})
 	}
 }

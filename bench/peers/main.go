@@ -19,10 +19,11 @@ all nodes in this process over TCP on loopback, logs fsynced on a real disk. Sys
 table shows medians over the rounds.
 
 Examples:
-  go run .                                        everything: about 20 minutes
+  go run .                                        everything: about a quarter of an hour
   go run . -rounds 1 -time 1s                     a quick look
   go run . -nodes 1 -proposers 1 -only concord,hashicorp-wal,fsync-overwrite
   go run . -only concord -nodes 3 -proposers 1024 -rounds 1 -time 10s -profile cpu.pb
+  go run . -stages -time 10s                      where the microseconds of one Concord commit go
   go run . -json -rounds 5                        also add a line to ../history.jsonl
 
 Systems:
@@ -34,7 +35,7 @@ type options struct {
 	proposers, nodes []int
 	chosen           []system
 	dir, profile     string
-	json             bool
+	json, stages     bool
 	history          string
 }
 
@@ -43,7 +44,11 @@ func main() {
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case o.stages:
+		err = printStages(o)
+	default:
 		err = run(o)
 	}
 	if err != nil {
@@ -71,6 +76,7 @@ func parse(args []string) (options, error) {
 	only := fs.String("only", "", "systems to measure, a list (default all)")
 	fs.StringVar(&o.dir, "dir", "", "where the logs go: a folder on a real disk (default the system's temporary folder)")
 	fs.StringVar(&o.profile, "profile", "", "write a CPU profile of the measurements to this file")
+	fs.BoolVar(&o.stages, "stages", false, "only tell where the time of a commit on one Concord node goes, with one proposer")
 	fs.BoolVar(&o.json, "json", false, "add the figures to the history as a line of JSON")
 	fs.StringVar(&o.history, "history", "../history.jsonl", "the file for -json")
 	if err := fs.Parse(args); err != nil {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
+	"concord/cmd/sim/torture"
 	"concord/sim"
 )
 
@@ -32,6 +34,10 @@ const usage = `Usage: sim [options]
 
       $ go run ./cmd/sim mutants -help
 
+  Real servers, under kills, pauses and partitions:
+
+      $ go run ./cmd/sim torture -help
+
 Exit codes: 0 every property held, 1 a safety property was violated, 2 bad usage, 3 a node crashed by itself or did not start
 again, 4 a healed cluster did not come to rest.
 
@@ -52,11 +58,21 @@ type flags struct {
 	first, hashes   bool
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(800) // runs hold little and make much garbage
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
-	if len(args) > 0 && args[0] == "mutants" {
-		return plant(args[1:])
+	if len(args) > 0 {
+		switch args[0] {
+		case "mutants":
+			return plant(args[1:])
+		case "torture":
+			return torture.Main(args[1:])
+		}
 	}
 	var f flags
 	fs := flag.NewFlagSet("sim", flag.ContinueOnError)

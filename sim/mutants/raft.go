@@ -13,12 +13,8 @@ var elections = []Mutant{
 		Old: "return n.log.last() == 0 && !n.forming", New: "return false"},
 	{Name: "half-is-enough", What: "half of the voters are a majority", File: "raft/quorum/quorum.go",
 		Old: "func Size(n int) int { return n/2 + 1 }", New: "func Size(n int) int { return (n + 1) / 2 }"},
-	{Name: "nonvoters-elect", What: "votes of servers count that are no voters", File: "raft/election.go",
-		Old: "voted || !n.config().HasVoter(from) {", New: "voted {"},
 	{Name: "old-leader-obeyed", What: "appends of leaders of earlier terms are taken", File: "raft/step.go",
 		Old: "case m.Term < n.hs.Term:", New: "case m.Term < n.hs.Term && m.Type != MsgAppend:"},
-	{Name: "removed-server-disturbs", What: "votes are given, and terms taken over, while a leader is there", File: "raft/election.go",
-		Old: "	if n.role == Leader || n.promise.made && n.now < n.promise.until {\n\t\treturn true\n\t}", New: "	if n.role != 0 {\n\t\treturn false\n\t}"},
 }
 
 var replication = []Mutant{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"concord/store"
 )
@@ -39,6 +40,15 @@ func (s *Store) fail(err error) {
 	if s.onFatal != nil && s.opened.Load() {
 		s.onFatal(failed)
 	}
+}
+
+// retryPause is how often Pebble tries again what failed in the background, which it does without end.
+const retryPause = time.Second
+
+// backgroundError is told what nobody else is, such as a compaction that cannot read its input.
+func (s *Store) backgroundError(err error) {
+	s.fail(err)
+	time.Sleep(retryPause)
 }
 
 // failure returns why the store failed, nil if it did not.

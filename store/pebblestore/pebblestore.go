@@ -28,6 +28,7 @@ type Options struct {
 	FS vfs.FS
 	// MemTableSize is how many bytes are collected before they are flushed; default 16 MiB.
 	MemTableSize uint64
+	Plain        bool
 	// CacheSize is how many bytes of blocks are cached, the memtables included; default 64 MiB, used as needed.
 	CacheSize int64
 	// OnFatal is told, once, when the disk of an open store fails: a *FailedError. It must return soon and not use
@@ -94,8 +95,7 @@ func (s *Store) options(o Options) *pebble.Options {
 		FormatMajorVersion: pebble.FormatNewest, MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4,
 		Logger: (*logger)(s),
 		EventListener: &pebble.EventListener{
-			// What fails in the background is told to nobody else, and tried again for ever.
-			BackgroundError: s.fail,
+			BackgroundError: s.backgroundError,
 			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.fail(fmt.Errorf("%s is damaged: %w", i.Path, i.Details)) },
 		},
 	}
