@@ -51,7 +51,7 @@ func (d *disk) open() (node.Disk, error) {
 	if d.log, err = raftlog.Open(st); err != nil {
 		return node.Disk{}, err
 	}
-	if d.machine, err = machine.Open(d.state); err != nil {
+	if d.machine, err = machine.OpenChunked(d.state, d.h.w.Options.ChunkBytes); err != nil {
 		return node.Disk{}, err
 	}
 	found, err := node.Recover(d.log, d.machine)

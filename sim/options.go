@@ -21,8 +21,10 @@ type Options struct {
 	Pebble bool   `json:"pebble,omitempty"`
 	Faults Faults `json:"faults"`
 
-	// FlushBytes and TrailingLogs are the servers' (see node.Config): small values make snapshots common.
+	// FlushBytes and TrailingLogs are the servers' (see node.Config), ChunkBytes the size of a snapshot's chunk: small values
+	// make snapshots common, and long.
 	FlushBytes   int    `json:"flush_bytes"`
+	ChunkBytes   int    `json:"chunk_bytes"`
 	TrailingLogs uint64 `json:"trailing_logs"`
 
 	// Schedule, if not nil, has the faults to make, in place of those that Faults.Every draws.

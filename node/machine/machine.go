@@ -54,15 +54,20 @@ type Machine struct {
 	cache   cache
 	sending senders
 	receive receiver
+
+	chunkBytes int // of snapshots
 }
 
 // Open opens the state in stores.
-func Open(stores Stores) (*Machine, error) {
+func Open(stores Stores) (*Machine, error) { return OpenChunked(stores, chunkBytes) }
+
+// OpenChunked opens the state in stores, to be sent to others in chunks of about so many bytes.
+func OpenChunked(stores Stores, chunkBytes int) (*Machine, error) {
 	st, err := stores.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	m := &Machine{stores: stores, st: st}
+	m := &Machine{stores: stores, st: st, chunkBytes: chunkBytes}
 	if m.applied, m.line, err = readApplied(st); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}

@@ -235,7 +235,7 @@ func TestRestoreRefuses(t *testing.T) {
 	refused(s[4], "another one has begun")
 	require.True(t, step(t, m, wire.Restore{Step: wire.RestoreAbort, ID: "other"}).OK)
 	lo, hi := bounds(true)
-	chunk, _, err := records(m.st, lo, hi)
+	chunk, _, err := records(m.st, lo, hi, m.chunkBytes)
 	require.NoError(t, err)
 	require.Empty(t, chunk, "nothing is left of it")
 	out, err := m.Apply(command(m, append(wire.AppendRestore(nil, &s[0]), 1)))

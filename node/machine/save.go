@@ -29,7 +29,7 @@ func (m *Machine) readPage(q *catalog.SnapshotQuery) (catalog.Answer, uint64, er
 	if bytes.Compare(q.Cursor, lo) > 0 {
 		lo = q.Cursor
 	}
-	chunk, next, err := records(s.line.view(s.snap), lo, hi)
+	chunk, next, err := records(s.line.view(s.snap), lo, hi, m.chunkBytes)
 	if err != nil {
 		return catalog.Answer{}, 0, fmt.Errorf("read snapshot: %w", err)
 	}

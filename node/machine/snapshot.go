@@ -65,7 +65,7 @@ func (m *Machine) ReadChunk(req raft.ChunkRead) (meta raft.SnapshotMeta, chunk, 
 	if s == nil || len(req.Cursor) != 0 && s.meta.Index != req.Meta.Index {
 		return meta, nil, nil, false, ErrSnapshotGone
 	}
-	if chunk, next, err = records(s.snap, req.Cursor, nil); err != nil {
+	if chunk, next, err = records(s.snap, req.Cursor, nil, m.chunkBytes); err != nil {
 		return meta, nil, nil, false, fmt.Errorf("read snapshot: %w", err)
 	}
 	chunk = binary.BigEndian.AppendUint32(chunk, crc32.Checksum(chunk, castagnoli))
@@ -82,8 +82,8 @@ func (s *senders) use(to target) *sender {
 	return o
 }
 
-// records reads a chunk of the records in [lo, hi). next is the key after them, nil if there is none.
-func records(r catalog.View, lo, hi []byte) (chunk, next []byte, err error) {
+// records reads a chunk of about chunkBytes of the records in [lo, hi). next is the key after them, nil if there is none.
+func records(r catalog.View, lo, hi []byte, chunkBytes int) (chunk, next []byte, err error) {
 	err = r.Scan(lo, hi, func(k, v []byte) bool {
 		if len(chunk) > 0 && len(chunk)+len(k)+len(v) > chunkBytes {
 			next = bytes.Clone(k)

@@ -8,7 +8,7 @@ var storage = []Mutant{
 	{Name: "flush-lies", What: "the state is said to be durable and is not", File: "node/machine/machine.go",
 		Old: "	if err := m.st.Flush(); err != nil {\n		return Applied{}, fmt.Errorf(\"flush state: %w\", err)\n	}\n	return a, nil", New: "	return a, nil"},
 	{Name: "checksum-ignored", What: "a record is believed whatever its checksum", File: "store/raftlog/codec.go",
-		Old: "if len(v) < 4 || binary.BigEndian.Uint32(v) != crc32.Checksum(v[4:], castagnoli) {", New: "if len(v) < 4 {"},
+		Old: "case binary.BigEndian.Uint32(v) != checksum(key, v[4:]):", New: "case binary.BigEndian.Uint32(v) != checksum(key, v[4:]) && len(v) < sealBytes:"},
 }
 
 var proposals = []Mutant{
@@ -22,11 +22,11 @@ var proposals = []Mutant{
 	{Name: "same-numbers-in-each-life", What: "requests are numbered from 1 in each life of a node", File: "node/calls.go",
 		Old: "calls{last: rng.Uint64(),", New: "calls{last: rng.Uint64N(1),"},
 	{Name: "applied-twice", What: "a command is applied twice", File: "node/machine/machine.go",
-		Old: "r, topics, err := applyCommand(batch, e)", New: "if _, _, err := applyCommand(batch, e); err != nil {\n\t\t\t\treturn out, err\n\t\t\t}\n\t\t\tr, topics, err := applyCommand(batch, e)"},
+		Old: "	r, topics, err := catalog.Apply(", New: "	if _, _, err := catalog.Apply(line.txn(batch), line.index(e.Index), cmd); err != nil {\n		return err\n	}\n	r, topics, err := catalog.Apply("},
 	{Name: "apply-skipped", What: "a server leaves out a command now and then", File: "node/machine/machine.go",
 		Old: "		case raft.EntryCommand:\n", New: "		case raft.EntryCommand:\n			if len(entries) > 3 && i == 1 {\n				continue\n			}\n"},
 	{Name: "applied-out-of-order", What: "two commands of a batch are applied in the wrong order", File: "node/machine/machine.go",
-		Old: "			r, topics, err := applyCommand(batch, e)\n", New: "			if i+1 < len(entries) && entries[i+1].Type == raft.EntryCommand {\n				if _, _, err := applyCommand(batch, &entries[i+1]); err != nil {\n					return out, err\n				}\n			}\n			r, topics, err := applyCommand(batch, e)\n"},
+		Old: "			if err := out.command(batch, &line, e, i); err != nil {\n", New: "			if i+1 < len(entries) && entries[i+1].Type == raft.EntryCommand {\n				if err := out.command(batch, &line, &entries[i+1], i+1); err != nil {\n					return out, err\n				}\n			}\n			if err := out.command(batch, &line, e, i); err != nil {\n"},
 	{Name: "watchdog-asleep", What: "a leader with a stuck disk goes on leading", File: "node/watchdog.go",
 		Old: "if s.leads() && s.config.Voters() > 1", New: "if s.leads() && s.config.Voters() > 1000"},
 }

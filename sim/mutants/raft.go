@@ -84,5 +84,5 @@ var snapshots = []Mutant{
 	{Name: "snapshot-chunk-lost", What: "the last chunk of a snapshot is not written", File: "node/machine/snapshot.go",
 		Old: "	if err := loadChunk(r.st, w.Chunk); err != nil {\n", New: "	if w.Done && len(w.Cursor) > 0 {\n\t\treturn m.adopt(w.Meta)\n\t}\n	if err := loadChunk(r.st, w.Chunk); err != nil {\n"},
 	{Name: "compacts-too-much", What: "the log is compacted up to its end", File: "node/apply.go",
-		Old: "	index := a.Index - keep\n", New: "	index := a.Index - keep + 3*keep/2\n"},
+		Old: "index := s.neededFrom(st, a.Index-keep)\n", New: "index := s.neededFrom(st, a.Index+keep)\n"},
 }
