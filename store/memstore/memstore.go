@@ -23,7 +23,7 @@ type Store struct {
 	mu      sync.Mutex
 	disk    *Disk
 	cur     image
-	commits uint64 // counts the changes of cur
+	commits uint64  // counts the changes of cur
 	behind  []write // changes of cur that are not on the disk
 	closed  bool
 }
