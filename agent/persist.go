@@ -30,8 +30,13 @@ func (l *Local) Output() Output {
 	for _, k := range l.persistDirty {
 		out.Persist = append(out.Persist, l.persistOp(k))
 	}
-	l.persistDirty = nil
-	clear(l.persistSet)
+	if len(l.persistDirty) > 0 {
+		l.persistDirty = nil
+		clear(l.persistSet)
+	}
+	if len(l.runnersDirty) == 0 {
+		return out
+	}
 	for _, id := range sortedKeys(l.runnersDirty) {
 		l.runnerChange(id, &out)
 	}

@@ -1,6 +1,9 @@
 package node
 
 import (
+	"time"
+
+	"concord/catalog"
 	"concord/internal/invariant"
 	"concord/node/machine"
 	"concord/raft"
@@ -31,7 +34,20 @@ func (s *server) onEntriesApplied(d ApplyDone) {
 	s.resolveChanges()
 	s.watches.touched(d.Outcome.Topics)
 	s.noteTopics(d.Outcome.Topics)
+	if d.Outcome.Restored {
+		s.onRestored()
+	}
 	s.releaseReads()
+}
+
+// onRestored reacts to an operator's restore: whoever watches anything is told, and what lives registers itself again.
+func (s *server) onRestored() {
+	s.n.log(Warn, "server", "the state was replaced by that of a snapshot")
+	s.watches.all()
+	s.noteTopics([]catalog.Topic{{Kind: catalog.TopicAutopilot}})
+	s.restored = s.applied
+	s.reconcileSoon()
+	s.n.local.ServerUp(s.n.now)
 }
 
 // resolve answers the proposal that became the entry, or that another one took the place of.
@@ -86,11 +102,15 @@ func (s *server) maybeFlush() {
 // onFlushed compacts the log below what the state durably contains, some trailing entries apart.
 func (s *server) onFlushed(a machine.Applied) {
 	s.flushing = false
+	st := s.raft.Status()
 	keep := s.n.cfg.TrailingLogs
-	if first := s.raft.Status().FirstIndex; a.Index < first+keep {
+	if a.Index < st.FirstIndex+keep {
 		return
 	}
-	index := a.Index - keep
+	index := s.neededFrom(st, a.Index-keep)
+	if index < st.FirstIndex {
+		return
+	}
 	if a.ConfigIndex > index {
 		return // the configuration at that index is not known; the next flush will do it
 	}
@@ -103,6 +123,36 @@ func (s *server) onFlushed(a machine.Applied) {
 	// The entry is no longer cached: its term is on the disk.
 	s.compacting = &meta
 	s.n.env.Fetch(FetchTask{Log: &raft.LogRead{For: s.n.cfg.Raft.ID, Lo: index, Hi: index, MaxBytes: 1}})
+}
+
+const (
+	// maxTrailing is how many times TrailingLogs are kept at most for followers that are on their way.
+	maxTrailing = 64
+	// catchUpContact is how long ago a follower may have been heard from to be waited for.
+	catchUpContact = 30 * time.Second
+)
+
+// neededFrom is up to where the log may be dropped, at most limit, so that followers that are catching up find what they
+// need: one that is sent a snapshot must not need another one when it has it.
+func (s *server) neededFrom(st raft.Status, limit uint64) uint64 {
+	index := limit
+	for _, f := range st.Followers {
+		if s.n.now-f.LastContact > catchUpContact {
+			continue
+		}
+		has := f.Match
+		if f.Snapshot != 0 {
+			has = f.Snapshot
+		}
+		if has > 0 {
+			index = min(index, has)
+		}
+	}
+	if kept := maxTrailing * s.n.cfg.TrailingLogs; index+kept < limit {
+		s.n.log(Warn, "raft", "a follower is catching up more slowly than the log grows; the log is not kept for it any longer", "behind", limit-index)
+		return limit
+	}
+	return index
 }
 
 // compactFetched goes on with a compaction once the term of its last entry is read.

@@ -65,6 +65,30 @@ func (s *server) autopilotTick() {
 	}
 }
 
+// promoteSuccessor makes the nonvoter that is furthest a voter, if there is a healthy one, without waiting until
+// it is known to be stable.
+func (s *server) promoteSuccessor() {
+	st := s.raft.Status()
+	var best autopilot.Facts
+	for _, f := range s.facts(st).Facts {
+		m, ok := st.Config.Server(raft.ID(f.ID))
+		trails := f.LastIndex+s.autopilot.config.MaxTrailingLogs < st.LastIndex
+		if ok && m.Suffrage == raft.Nonvoter && f.Liveness == autopilot.Alive && !trails && f.LastIndex > best.LastIndex {
+			best = f
+		}
+	}
+	if best.ID == "" {
+		return
+	}
+	change := raft.Change{Type: raft.AddVoter, Server: raft.Server{ID: raft.ID(best.ID), Address: best.Address}, PrevIndex: st.ConfigIndex}
+	if _, _, err := s.raft.ProposeChange(s.n.now, change); err != nil {
+		s.n.log(Warn, "server", "failed to promote a successor before leaving", "server", best.Name, "error", err)
+		return
+	}
+	s.n.log(Info, "autopilot", "promoting server", "id", best.ID, "name", best.Name, "reason", "the last voter leaves")
+	s.learnAddresses()
+}
+
 // loadAutopilot takes the configuration from the catalog; the first leader of a cluster stores its own.
 func (s *server) loadAutopilot() {
 	term := s.term

@@ -13,13 +13,50 @@ import (
 // The functions here are what a driver's workers do with a server's disks. They are the same in
 // node/runner and in sim.
 
+// ErrMismatch says that the Raft log and the state on a server's disks do not belong together, because one of them is
+// missing, or from another time than the other.
+var ErrMismatch = errors.New("the raft log and the state do not fit together")
+
+const remedy = "restore the whole data directory from one backup, or remove it and let the server join anew"
+
+// fits tells whether a log and a state can be what one server left at one moment. A state only ever contains what
+// its log has, or a snapshot that a leader sent in a term that the log already knew.
+func fits(st raftlog.State, a machine.Applied) error {
+	switch {
+	case a.Index < st.Meta.Index && a.Index == 0:
+		return fmt.Errorf("%w: the log begins behind entry %d, and the state is empty: the state is missing: %s", ErrMismatch, st.Meta.Index, remedy)
+	case a.Index < st.Meta.Index:
+		return fmt.Errorf("%w: the log begins behind entry %d, but the state only contains those up to %d: the state was rolled back: %s",
+			ErrMismatch, st.Meta.Index, a.Index, remedy)
+	case st.HardState.Term == 0 && st.LastIndex == 0 && a.Index > 0:
+		return fmt.Errorf("%w: the state contains the entries up to %d, but the log is new: the log is missing, and with it this server's votes: %s",
+			ErrMismatch, a.Index, remedy)
+	case st.HardState.Term < a.Term:
+		return fmt.Errorf("%w: the state contains entry %d of term %d, but the log only knows the terms up to %d: the log was rolled back, and with it this server's votes: %s",
+			ErrMismatch, a.Index, a.Term, st.HardState.Term, remedy)
+	}
+	return nil
+}
+
+// sameHistory tells whether the log has the last entry of the state, if it has one at that index.
+func sameHistory(l *raftlog.Log, a machine.Applied) error {
+	if st := l.State(); a.Index < st.FirstIndex || a.Index > st.LastIndex {
+		return nil
+	}
+	entries, err := l.Entries(a.Index, a.Index, 1)
+	if err == nil && entries[0].Term != a.Term {
+		err = fmt.Errorf("%w: entry %d has term %d in the log and %d in the state: one of them is another server's: %s", ErrMismatch, a.Index, entries[0].Term, a.Term, remedy)
+	}
+	return err
+}
+
 // Recover reads what a server finds on its disks at start, and mends what a crash between two stores
-// can leave behind.
+// can leave behind. It fails with ErrMismatch if the two cannot have been together.
 func Recover(l *raftlog.Log, m *machine.Machine) (Disk, error) {
 	applied := m.Applied()
 	st := l.State()
-	if st.Meta.Index > applied.Index {
-		return Disk{}, fmt.Errorf("the raft log begins behind entry %d, but the state only contains %d: one of the two is older than the other; restore the data directory or remove it and let the server join anew", st.Meta.Index, applied.Index)
+	if err := errors.Join(fits(st, applied), sameHistory(l, applied)); err != nil {
+		return Disk{}, err
 	}
 	if st.LastIndex < applied.Index {
 		// The state was flushed, or a snapshot installed, before the log was written: what the

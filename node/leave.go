@@ -45,19 +45,34 @@ func (n *Node) Leave(done func()) {
 	}
 	n.log(Info, "agent", "leaving the cluster")
 	l.phase, l.until = handingOver, n.now+n.cfg.LeaveTimeout
-	if n.server != nil && n.server.leads() && n.server.otherVoters() > 0 {
-		if err := n.server.raft.TransferLeadership(n.now, ""); err != nil {
-			n.log(Warn, "server", "failed to transfer leadership before leaving", "error", err)
+	n.leaveTick()
+}
+
+// handedOver gives leadership to another voter, and tells whether one leads. The last voter makes one first: else servers
+// that leave and come back one after the other, faster than autopilot promotes them, would end without any.
+func (s *server) handedOver() bool {
+	if !s.leads() {
+		return s.leader != ""
+	}
+	if s.otherVoters() == 0 {
+		s.promoteSuccessor()
+	}
+	if s.otherVoters() == 0 {
+		return true // nobody can lead instead
+	}
+	if s.raft.Status().TransferTo == "" {
+		if err := s.raft.TransferLeadership(s.n.now, ""); err != nil {
+			s.n.log(Warn, "server", "failed to transfer leadership before leaving", "error", err)
 		}
 	}
-	n.leaveTick()
+	return false
 }
 
 // leaveTick goes on with leaving, as far as it may.
 func (n *Node) leaveTick() {
 	l := &n.leave
 	over := n.now >= l.until
-	if l.phase == handingOver && (n.server == nil || !n.server.leads() || n.server.otherVoters() == 0 || over) {
+	if l.phase == handingOver && (n.server == nil || over || n.server.handedOver()) {
 		l.phase, l.until = tellingOthers, n.now+n.cfg.LeaveTimeout
 		over = false
 		n.gossip.Leave(n.now)

@@ -60,12 +60,14 @@ type registered struct {
 	nodes   map[string]*catalog.Node
 	checks  map[string]*catalog.HealthCheck // serfHealth, by node
 	servers map[string]*catalog.ServiceNode // the consul service, by node
+	// restored, when not 0: the state is that of a snapshot restored by then, whose nodes may be of another cluster.
+	restored uint64
 }
 
 // lookAtCatalog reads what the catalog has, as the leader, and goes on with reconcileMembers.
 func (s *server) lookAtCatalog() {
 	term := s.term
-	reg := registered{map[string]*catalog.Node{}, map[string]*catalog.HealthCheck{}, map[string]*catalog.ServiceNode{}}
+	reg := registered{map[string]*catalog.Node{}, map[string]*catalog.HealthCheck{}, map[string]*catalog.ServiceNode{}, s.restored}
 	read := func(q catalog.Query, then func(any)) {
 		s.n.ask(&wire.Request{Read: &wire.Read{Query: q}}, func(resp *wire.Response) {
 			if !s.leads() || s.term != term {
@@ -109,6 +111,13 @@ func (s *server) reconciled() {
 }
 
 func (s *server) reconcileMembers(reg registered) {
+	if reg.restored != 0 {
+		if s.displace(reg) {
+			s.reconcile.again = true
+		} else if s.restored == reg.restored {
+			s.restored = 0
+		}
+	}
 	seen := map[string]bool{}
 	for _, m := range s.n.gossip.Members() {
 		seen[m.Name] = true
@@ -126,6 +135,22 @@ func (s *server) reconcileMembers(reg registered) {
 			s.memberGone(name, "reaped", reg)
 		}
 	}
+}
+
+// displace takes the names of living members from restored nodes with another ID, and tells whether there were any. That
+// the snapshot takes such a node for alive would keep the name for it (catalog, reserved), but where it was saved is not here.
+func (s *server) displace(reg registered) (any bool) {
+	for _, m := range s.n.gossip.Members() {
+		node, check := reg.nodes[m.Name], reg.checks[m.Name]
+		if m.State != swim.StateAlive || node == nil || node.ID == "" || node.ID == m.ID || check == nil || check.Status == catalog.HealthCritical {
+			continue
+		}
+		any = true
+		s.n.log(Info, "server", "a member has the name of a restored node, which gives way", "member", m.Name, "id", m.ID, "restored", node.ID)
+		s.reconcilePropose(&catalog.Register{ID: node.ID, Node: node.Node, Address: node.Address, Datacenter: s.n.cfg.Datacenter, SkipNodeUpdate: true,
+			Check: serfCheck(m.Name, catalog.HealthCritical, catalog.SerfFailedOutput)}, m.Name)
+	}
+	return any
 }
 
 func (s *server) memberAlive(m swim.Member, reg registered) {

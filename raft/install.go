@@ -71,11 +71,14 @@ func (n *Node) onSnapshot(m *Message) {
 // covers tells whether the log has what the snapshot has: then it is only a way to learn
 // that this is committed (figure 13, step 6). Only what is on disk counts.
 func (n *Node) covers(s *SnapshotMeta) bool {
-	if s.Index <= n.log.committed && s.Index <= n.log.stable {
-		return true
-	}
+	return s.Index <= n.log.stable && n.overtaken(s)
+}
+
+// overtaken tells whether the log, on disk or not, has come to have what the snapshot has. It must then not be emptied:
+// what lies behind may have been acknowledged.
+func (n *Node) overtaken(s *SnapshotMeta) bool {
 	term, ok := n.log.term(s.Index)
-	return ok && term == s.Term && s.Index <= n.log.stable
+	return s.Index <= n.log.committed || ok && term == s.Term
 }
 
 func (n *Node) replySnapshot(m *Message, r Message) {
@@ -91,11 +94,12 @@ func (n *Node) tryInstall() {
 	if in == nil || in.last == nil || in.writing {
 		return
 	}
-	if in.meta.Index <= n.log.committed {
+	if n.overtaken(&in.meta) {
 		if in.meta.Index > n.log.stable {
 			return
 		}
-		n.incoming = nil // overtaken by the log
+		n.commitTo(in.meta.Index)
+		n.incoming = nil
 		n.replySnapshot(&in.lastMsg, Message{Done: true, Match: min(n.log.committed, n.log.stable)})
 		return
 	}

@@ -77,12 +77,16 @@ func (n *Node) readLog(f *follower, lo uint64) {
 func (n *Node) recent(f *follower) bool { return n.now < f.lastContact+n.cfg.ElectionTimeout }
 
 // LogRead answers a LogRead of a Ready. The entries begin with r.Lo; they may be fewer than
-// asked for, but with err nil at least one. After an error it is asked again.
+// asked for, but with err nil at least one. After an error, for the log may be damaged, the
+// follower is sent a snapshot.
 func (n *Node) LogRead(now time.Duration, r LogRead, entries []Entry, err error) {
 	n.advance(now)
 	if f := n.follower(r.For); f != nil && f.reading != nil && *f.reading == r {
 		f.reading = nil
-		if err == nil && len(entries) > 0 && entries[0].Index == r.Lo {
+		switch {
+		case err != nil && f.State() != progress.Snapshot:
+			n.beginSnapshot(f)
+		case len(entries) > 0 && entries[0].Index == r.Lo:
 			n.gotEntries(f, entries)
 		}
 	}

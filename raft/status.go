@@ -47,6 +47,8 @@ type FollowerStatus struct {
 	Inflight    int
 	// LastContact is when the leader last heard from it. 0: never.
 	LastContact time.Duration
+	// Snapshot is the index of the snapshot on its way to it; 0: none.
+	Snapshot uint64
 }
 
 // Status returns the server's present state. It allocates; it is not for hot paths.
@@ -64,10 +66,14 @@ func (n *Node) Status() Status {
 	}
 	s.LastContact, s.Ready, s.TransferTo = n.now, n.ready(), n.lead.transferee
 	for _, f := range n.lead.followers {
-		s.Followers = append(s.Followers, FollowerStatus{
+		fs := FollowerStatus{
 			ID: f.id, Voter: f.voter, State: f.State(), Match: f.Match, Next: f.Next,
 			Inflight: f.Inflight(), LastContact: f.lastContact,
-		})
+		}
+		if f.snap != nil {
+			fs.Snapshot = f.snap.meta.Index
+		}
+		s.Followers = append(s.Followers, fs)
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"concord/raft"
 	"concord/sim/invariants"
 	"concord/swim"
+	"concord/wire"
 )
 
 // checkers tells the invariants what happens.
@@ -21,6 +22,7 @@ type checkers struct {
 	outcome      invariants.SameOutcome
 	quorum       invariants.CommitQuorum
 	change       invariants.SingleChange
+	told         invariants.Told
 	durability   invariants.Durability
 	state        invariants.SameState
 	membership   invariants.Membership
@@ -40,6 +42,27 @@ func (c *checkers) elected(h *Host, st raft.Status) {
 	c.verify("election safety", c.election.Elected(st.ID, st.Term))
 	m := &h.disk.issued
 	c.verify("leader completeness", c.completeness.Elected(st.ID, st.Term, m.first, m.term))
+}
+
+// sending is told of every message of Raft.
+func (c *checkers) sending(h *Host, payload []byte) {
+	t := wire.RaftType(payload)
+	if t != raft.MsgVoteReply && t != raft.MsgAppendReply {
+		return
+	}
+	m, err := wire.DecodeRaft(payload)
+	switch {
+	case err != nil:
+		c.w.fail("wire", "%s sends what cannot be decoded: %v", h.name, err)
+	case m.Reject:
+	case t == raft.MsgVoteReply:
+		if _, lost := c.lost[h.raftID()]; lost && h.disk.issued.last() == 0 {
+			c.w.fail("told", "%s has lost its log and grants its vote", h.name)
+		}
+		c.verify("told", c.told.Vote(&m, h.disk.hard))
+	default:
+		c.verify("told", c.told.Match(&m, h.disk.synced.last()))
+	}
 }
 
 // persisting is told before a task is issued to the disk.

@@ -5,6 +5,7 @@ import (
 
 	"concord/node"
 	"concord/node/machine"
+	"concord/raft"
 	"concord/store/raftlog"
 )
 
@@ -31,8 +32,9 @@ type disk struct {
 	failing bool // the next write fails
 	trap    int  // 1: crash once the next write is done, before anybody is told; 2: just before it is done
 
-	issued mirror // the log as the node believes it to be
-	synced mirror // the log as it is on the disk
+	issued mirror         // the log as the node believes it to be
+	synced mirror         // the log as it is on the disk
+	hard   raft.HardState // on the disk
 }
 
 func newDisk(h *Host) *disk {
@@ -49,12 +51,12 @@ func (d *disk) open() (node.Disk, error) {
 	if d.log, err = raftlog.Open(st); err != nil {
 		return node.Disk{}, err
 	}
-	if d.machine, err = machine.Open(d.state); err != nil {
+	if d.machine, err = machine.OpenChunked(d.state, d.h.w.Options.ChunkBytes); err != nil {
 		return node.Disk{}, err
 	}
 	found, err := node.Recover(d.log, d.machine)
 	d.issued = mirrorOf(found)
-	d.synced = d.issued.clone()
+	d.synced, d.hard = d.issued.clone(), found.Raft.HardState
 	return found, err
 }
 
@@ -82,6 +84,7 @@ func (d *disk) reach(tasks []node.PersistTask) {
 		d.synced.take(t)
 		d.issued.trim(t)
 		if t.HardState != nil {
+			d.hard = *t.HardState
 			d.h.w.checks.verify("votes", d.h.w.checks.votes.Written(d.h.raftID(), *t.HardState))
 		}
 	}

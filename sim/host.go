@@ -290,7 +290,12 @@ func (h *Host) Now() time.Duration { return h.clock.now(h.w.now) }
 func (h *Host) Wall() time.Duration { return h.w.now }
 
 // Send hands an envelope to the virtual network.
-func (h *Host) Send(e transport.Envelope) { h.w.net.send(h, e) }
+func (h *Host) Send(e transport.Envelope) {
+	if e.Class == transport.Raft {
+		h.w.checks.sending(h, e.Payload)
+	}
+	h.w.net.send(h, e)
+}
 
 func (h *Host) deliver(from *Host, e transport.Envelope) {
 	if h.state == hostDown {

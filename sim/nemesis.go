@@ -31,6 +31,7 @@ var faultKinds = []faultKind{
 	{"slow-link", 2 * second, 8 * second, (*nemesis).slowLink},
 	{"drop-type", 2 * second, 8 * second, (*nemesis).dropType},
 	{"reset", 1 * second, 5 * second, (*nemesis).reset},
+	{"false-alarm", 2 * second, 6 * second, (*nemesis).falseAlarm},
 	{"crash", 1 * second, 6 * second, (*nemesis).crash},
 	{"crash-leader", 3 * second, 8 * second, (*nemesis).crashLeader},
 	{"crash-writing", 2 * second, 6 * second, (*nemesis).crashWriting},

@@ -7,6 +7,7 @@ import (
 
 	"concord/internal/prng"
 	"concord/raft"
+	"concord/transport"
 )
 
 // The faults of the network.
@@ -185,6 +186,21 @@ func (n *nemesis) reset(r *prng.Rand) string {
 	h := n.any(r)
 	n.w.net.reset(h)
 	return "connections of " + h.name
+}
+
+// falseAlarm tells servers that the leader refuses connections, which it does not: another process may have had its address
+// for a moment.
+func (n *nemesis) falseAlarm(r *prng.Rand) string {
+	leader := n.w.leader()
+	if leader == nil {
+		return ""
+	}
+	for _, h := range n.w.hosts[:n.w.Options.Servers] {
+		if h != leader && h.state != hostDown && r.Chance(2, 3) {
+			n.w.net.tell(h, leader.rpc, transport.Raft, transport.Refused, r.Duration(0, 50*ms))
+		}
+	}
+	return "about " + leader.name
 }
 
 func permutation(r *prng.Rand, n int) []int {

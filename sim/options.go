@@ -21,14 +21,16 @@ type Options struct {
 	Pebble bool   `json:"pebble,omitempty"`
 	Faults Faults `json:"faults"`
 
-	// FlushBytes and TrailingLogs are the servers' (see node.Config): small values make snapshots common.
+	// FlushBytes and TrailingLogs are the servers' (see node.Config), ChunkBytes the size of a snapshot's chunk: small values
+	// make snapshots common, and long.
 	FlushBytes   int    `json:"flush_bytes"`
+	ChunkBytes   int    `json:"chunk_bytes"`
 	TrailingLogs uint64 `json:"trailing_logs"`
 
 	// Schedule, if not nil, has the faults to make, in place of those that Faults.Every draws.
-	Schedule []Fault `json:"schedule,omitempty"`
+	Schedule []Fault `json:"schedule"`
 	// Operations, if not nil, has the operations to do, each "client.number"; the clients' draws stay as they are.
-	Operations []string `json:"operations,omitempty"`
+	Operations []string `json:"operations"`
 }
 
 // Faults says which faults there are and how often.

@@ -37,7 +37,7 @@ func Preset(name string, seed uint64) (Options, error) {
 func base(preset string, seed uint64, r *prng.Rand) Options {
 	o := Options{Seed: seed, Preset: preset, Servers: 3, Agents: r.IntN(3), Clients: 2 + r.IntN(4), Watchers: r.IntN(4), Keys: 1 + r.IntN(4),
 		Duration: r.Duration(8*time.Second, 20*time.Second), Settle: 90 * time.Second, Think: 150 * time.Millisecond,
-		FlushBytes: 2048 << r.IntN(6), TrailingLogs: uint64(5 + r.IntN(100))}
+		FlushBytes: 2048 << r.IntN(6), ChunkBytes: 256 << r.IntN(8), TrailingLogs: uint64(5 + r.IntN(100))}
 	if r.Chance(1, 3) {
 		o.Servers = 5
 	}
@@ -105,7 +105,7 @@ func scale(seed uint64) Options {
 	r := prng.New(seed).Fork("options/scale")
 	o := base("scale", seed, r)
 	o.Servers, o.Agents, o.Clients, o.Watchers, o.Keys = 5+2*r.IntN(2), 10+r.IntN(10), 10, 10, 8
-	o.Think = 20 * time.Millisecond
+	o.Think = 200 * time.Millisecond
 	o.Faults.LossPercent = 2
 	for _, kind := range []string{"crash", "partition", "transfer", "wipe"} {
 		o.Faults.Every[kind] = r.Duration(5*time.Second, 10*time.Second)

@@ -18,7 +18,8 @@ type Report struct {
 	Stats   Stats
 	History *lin.History
 	Spans   []lin.Span
-	Faults  []Fault // that were to be made
+	Faults  []Fault  // that were to be made
+	Begun   []string // operations, as Options.Operations names them
 	Failure *Failure
 }
 
@@ -58,7 +59,7 @@ func Run(o Options, log func(format string, args ...any)) Report {
 		}
 	}
 	return Report{Spans: w.spans, Options: o, Hash: w.trace.String(), Stats: w.stats, History: w.history,
-		Faults: schedule(o, w.rng), Failure: w.failure}
+		Faults: schedule(o, w.rng), Begun: w.begun, Failure: w.failure}
 }
 
 // rest ends the clients, lets what is under way end, and looks at what was left.

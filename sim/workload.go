@@ -55,6 +55,7 @@ func (c *client) next() {
 		c.pause(r, c.next)
 		return
 	}
+	c.w.begun = append(c.w.begun, label)
 	op, req := c.draw(r, h)
 	op.Client, op.Call, op.Node = c.id, c.w.now, h.name
 	h.request(req, func(resp *wire.Response) {

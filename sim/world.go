@@ -30,6 +30,7 @@ type World struct {
 	clients    []*client
 	watchers   []*watcher
 	operations map[string]bool // of Options.Operations
+	begun      []string        // operations
 	failure    *Failure
 	history    *lin.History
 	stale      []lin.Op // reads that only promise some state that once was

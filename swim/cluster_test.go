@@ -559,3 +559,38 @@ func preloaded(t testing.TB, n int) *network {
 	w.run(time.Second)
 	return w
 }
+
+// A node with the ID of a live member under another name is not let in, until that member is gone.
+func TestSameID(t *testing.T) {
+	t.Parallel()
+	for _, at := range []int{0, 3} { // another member, or the very one whose ID it is
+		w := newNetwork(t, 73)
+		w.cluster(6, Config{})
+		w.run(20 * time.Second)
+		old := w.peers[3]
+		cfg := Config{Name: "renamed", ID: old.cfg.ID, Addr: address(900)}
+		twin := &peer{name: cfg.Name, cfg: cfg, addr: cfg.Addr}
+		w.start(twin)
+		w.join(twin, w.peers[at])
+		w.run(time.Minute)
+		var refused *SameIDError
+		require.Len(t, twin.joined, 1)
+		require.ErrorAs(t, twin.joined[0].Err, &refused)
+		require.Equal(t, SameIDError{Name: old.name, ID: old.cfg.ID}, *refused)
+		require.Equal(t, 1, twin.NumAlive(), "it learned nothing")
+		for _, p := range w.peers[:6] {
+			_, known := p.Member("renamed")
+			require.False(t, known, p.name)
+		}
+		require.NotEmpty(t, w.peers[at].notices)
+
+		w.crash(old)
+		w.run(time.Minute)
+		other := w.peers[1]
+		w.join(twin, other)
+		w.run(20 * time.Second)
+		require.NoError(t, twin.joined[1].Err)
+		m, _ := other.Member("renamed")
+		require.Equal(t, StateAlive, m.State)
+	}
+}

@@ -113,13 +113,19 @@ func (n *Node) pushPull(to netip.AddrPort, seq uint64, join bool) {
 }
 
 func (n *Node) onPushPull(p *Packet) {
-	n.merge(&p.Message, true)
+	if n.admits(&p.Message) {
+		n.merge(&p.Message, true)
+	}
 	reply := Message{Type: MsgPushPullReply, Seq: p.Message.Seq, From: n.cfg.Name, Join: p.Message.Join, Members: n.state()}
 	n.sendStream(p.Addr, reply, nil)
 	n.tellSelf = false // the state did
 }
 
 func (n *Node) onPushPullReply(p *Packet) {
+	if twin := n.twinIn(p.Message.Members); twin != nil && p.Message.Join {
+		n.joined(p.Message.Seq, twin)
+		return
+	}
 	// Who joins from nothing has no news for the pool but itself.
 	n.merge(&p.Message, len(n.table.lists[live]) > 0)
 	n.joined(p.Message.Seq, nil)

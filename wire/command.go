@@ -13,6 +13,7 @@ const (
 	kindDeregister   = 2
 	kindKVWrite      = 3
 	kindSetAutopilot = 4
+	kindRestore      = 5 // restore.go
 )
 
 // AppendCommand appends an encoded command to dst.

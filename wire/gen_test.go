@@ -120,7 +120,9 @@ var genCommand = rapid.Custom(func(t *rapid.T) catalog.Command {
 })
 
 var genQuery = rapid.Custom(func(t *rapid.T) catalog.Query {
-	switch draw(t, rapid.IntRange(0, 11)) {
+	switch draw(t, rapid.IntRange(0, 12)) {
+	case 11:
+		return &catalog.SnapshotQuery{ID: draw(t, genText), Cursor: draw(t, genBytes)}
 	case 0:
 		return &catalog.NodesQuery{NodeMeta: draw(t, genMeta)}
 	case 1:
@@ -151,11 +153,20 @@ func boxed[T any](g *rapid.Generator[T]) *rapid.Generator[any] {
 	return rapid.Map(g, func(v T) any { return v })
 }
 
+var genSnapshotPage = rapid.Custom(func(t *rapid.T) *catalog.SnapshotPage {
+	return &catalog.SnapshotPage{Index: draw(t, genUint), Term: draw(t, genUint), Records: draw(t, genBytes), Next: draw(t, genBytes)}
+})
+
+var genRestore = rapid.Custom(func(t *rapid.T) Restore {
+	return Restore{Step: RestoreStep(draw(t, rapid.Byte())), ID: draw(t, genText), Seq: draw(t, genUint), Data: draw(t, genBytes),
+		Checksum: draw(t, rapid.Uint32()), Index: draw(t, genUint)}
+})
+
 var genAnswer = rapid.Custom(func(t *rapid.T) *catalog.Answer {
 	value := draw(t, rapid.OneOf(
 		boxed(genList(genNode)), boxed(genMap(genStrings)), boxed(genList(genServiceNode)), boxed(genList(genCheck)),
 		boxed(genList(genCheckedNode)), boxed(genList(genDirEntry)), boxed(genStrings),
-		boxed(genNodeServices), boxed(genDirEntry), boxed(genAutopilot),
+		boxed(genNodeServices), boxed(genDirEntry), boxed(genAutopilot), boxed(genSnapshotPage),
 		rapid.Just(any((*catalog.NodeServices)(nil))), rapid.Just(any((*catalog.DirEntry)(nil))), rapid.Just(any((*catalog.AutopilotConfig)(nil)))))
 	return &catalog.Answer{Index: draw(t, genUint), Value: value}
 })

@@ -20,6 +20,7 @@ const (
 	queryKVList        = 10
 	queryKVKeys        = 11
 	queryAutopilot     = 12
+	querySnapshot      = 13
 )
 
 // appendQuery writes the kind and the fields.
@@ -63,6 +64,9 @@ func appendQuery(p []byte, q catalog.Query) []byte {
 	case *catalog.AutopilotQuery:
 		head(queryAutopilot, 0)
 		return p
+	case *catalog.SnapshotQuery:
+		head(querySnapshot, 2)
+		return appendBytes(appendString(p, q.ID), q.Cursor)
 	}
 	panic(fmt.Sprintf("wire: %T is no query", q))
 }
@@ -95,6 +99,8 @@ func (r *reader) query() catalog.Query {
 		known, q = 2, &catalog.KVKeysQuery{Prefix: r.string(), Separator: r.string()}
 	case queryAutopilot:
 		q = &catalog.AutopilotQuery{}
+	case querySnapshot:
+		known, q = 2, &catalog.SnapshotQuery{ID: r.string(), Cursor: r.bytes()}
 	default:
 		r.fail(fmt.Sprintf("query of unknown kind %d", kind))
 	}
@@ -123,6 +129,7 @@ const (
 	answerDirEntries      = 8
 	answerKeys            = 9
 	answerAutopilot       = 10
+	answerSnapshot        = 11
 )
 
 // appendAnswer writes index, kind and value.
@@ -149,6 +156,8 @@ func appendAnswer(p []byte, a *catalog.Answer) []byte {
 		return appendStrings(append(p, answerKeys), v)
 	case *catalog.AutopilotConfig:
 		return appendOptional(append(p, answerAutopilot), v, appendAutopilot)
+	case *catalog.SnapshotPage:
+		return appendSnapshotPage(append(p, answerSnapshot), v)
 	}
 	panic(fmt.Sprintf("wire: %T is no answer", a.Value))
 }
@@ -177,6 +186,8 @@ func (r *reader) answer() *catalog.Answer {
 		a.Value = r.strings()
 	case answerAutopilot:
 		a.Value = readOptional(r, (*reader).autopilot)
+	case answerSnapshot:
+		a.Value = r.snapshotPage()
 	default:
 		r.fail(fmt.Sprintf("answer of unknown kind %d", kind))
 	}
@@ -188,6 +199,8 @@ func (r *reader) answer() *catalog.Answer {
 func answerSize(a *catalog.Answer) int {
 	size := 16
 	switch v := a.Value.(type) {
+	case *catalog.SnapshotPage:
+		size += len(v.Records) + len(v.Next) + 32
 	case *catalog.DirEntry:
 		if v != nil {
 			size += dirEntrySize(v)

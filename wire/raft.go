@@ -82,6 +82,17 @@ func appendSnapshot(p []byte, m *raft.Message) []byte {
 	return appendBool(p, m.Done)
 }
 
+// RaftType is the type of an encoded message, without decoding the rest; 0 if it is malformed.
+func RaftType(p []byte) raft.MessageType {
+	r := begin(p)
+	r.fields(22)
+	t := raft.MessageType(r.small())
+	if r.err != nil {
+		return 0
+	}
+	return t
+}
+
 // DecodeRaft decodes what AppendRaft wrote. Entries' data and chunks alias p.
 func DecodeRaft(p []byte) (raft.Message, error) {
 	r := begin(p)

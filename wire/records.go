@@ -218,3 +218,17 @@ func (r *reader) autopilot() *catalog.AutopilotConfig {
 	r.skip(more)
 	return c
 }
+
+func appendSnapshotPage(p []byte, v *catalog.SnapshotPage) []byte {
+	p = appendUint(appendArray(p, 4), v.Index)
+	p = appendUint(p, v.Term)
+	return appendBytes(appendBytes(p, v.Records), v.Next)
+}
+
+// snapshotPage reads a page. Its records alias the input.
+func (r *reader) snapshotPage() *catalog.SnapshotPage {
+	more := r.fields(4)
+	v := &catalog.SnapshotPage{Index: r.uint(), Term: r.uint(), Records: r.bytes(), Next: r.bytes()}
+	r.skip(more)
+	return v
+}

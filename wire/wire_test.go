@@ -30,6 +30,7 @@ var (
 	raftCodec = codec[raft.Message]{genRaft, func(p []byte, m raft.Message) []byte { return AppendRaft(p, &m) }, DecodeRaft}
 	swimCodec = codec[swim.Packet]{genPacket, func(p []byte, m swim.Packet) []byte { return AppendPacket(p, &m) }, DecodePacket}
 	command   = codec[catalog.Command]{genCommand, AppendCommand, DecodeCommand}
+	restore   = codec[Restore]{genRestore, func(p []byte, c Restore) []byte { return AppendRestore(p, &c) }, DecodeRestore}
 	request   = codec[Request]{genRequest, func(p []byte, q Request) []byte { return AppendRequest(p, &q) }, DecodeRequest}
 	response  = codec[Response]{genResponse, func(p []byte, s Response) []byte { return AppendResponse(p, &s) }, DecodeResponse}
 )
@@ -37,6 +38,7 @@ var (
 func TestRaft(t *testing.T)     { raftCodec.test(t) }
 func TestPacket(t *testing.T)   { swimCodec.test(t) }
 func TestCommand(t *testing.T)  { command.test(t) }
+func TestRestore(t *testing.T)  { restore.test(t) }
 func TestRequest(t *testing.T)  { request.test(t) }
 func TestResponse(t *testing.T) { response.test(t) }
 
@@ -117,6 +119,7 @@ func (c codec[T]) fuzz(f *testing.F) {
 func FuzzRaft(f *testing.F)     { raftCodec.fuzz(f) }
 func FuzzPacket(f *testing.F)   { swimCodec.fuzz(f) }
 func FuzzCommand(f *testing.F)  { command.fuzz(f) }
+func FuzzRestore(f *testing.F)  { restore.fuzz(f) }
 func FuzzRequest(f *testing.F)  { request.fuzz(f) }
 func FuzzResponse(f *testing.F) { response.fuzz(f) }
 
@@ -157,6 +160,7 @@ func TestHostileInput(t *testing.T) {
 			"raft":     func(p []byte) error { _, err := DecodeRaft(p); return err },
 			"packet":   func(p []byte) error { _, err := DecodePacket(p); return err },
 			"command":  func(p []byte) error { _, err := DecodeCommand(p); return err },
+			"restore":  func(p []byte) error { _, err := DecodeRestore(p); return err },
 			"request":  func(p []byte) error { _, err := DecodeRequest(p); return err },
 			"response": func(p []byte) error { _, err := DecodeResponse(p); return err },
 		} {
@@ -168,6 +172,20 @@ func TestHostileInput(t *testing.T) {
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32*len(in)+64<<10), "%s as %s", name, of)
 		}
 	}
+}
+
+// TestRestoreIsTold tells restores from the commands that the catalog knows, also those of a later release.
+func TestRestoreIsTold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := genRestore.Draw(t, "restore")
+		p := AppendRestore(nil, &c)
+		require.True(t, IsRestore(p))
+		require.True(t, IsRestore(oneMore(p)))
+		require.False(t, IsRestore(AppendCommand(nil, genCommand.Draw(t, "command"))))
+		require.False(t, IsRestore(p[:1]))
+		_, err := DecodeCommand(p)
+		require.ErrorIs(t, err, ErrMalformed)
+	})
 }
 
 // TestOfLaterReleases adds an unknown field to each record there is.
@@ -183,6 +201,7 @@ func TestOfLaterReleases(t *testing.T) {
 	extended(t, "autopilot", genAutopilot, appendAutopilot, (*reader).autopilot)
 	extended(t, "query", genQuery, appendQuery, (*reader).query)
 	extended(t, "answer", genAnswer, appendAnswer, (*reader).answer)
+	extended(t, "snapshot page", genSnapshotPage, appendSnapshotPage, (*reader).snapshotPage)
 	extended(t, "raft server", genRaftServer, appendRaftServer, (*reader).raftServer)
 	extended(t, "server health", genServerHealth, appendServerHealth, (*reader).serverHealth)
 	pointed := func(p []byte, v *OperatorReply) []byte { return appendOperatorReply(p, v) }

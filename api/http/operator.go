@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -122,16 +123,16 @@ func (q *request) setAutopilot() (any, error) {
 	d := autopilot.DefaultConfig()
 	body := autopilotConfig{CleanupDeadServers: d.CleanupDeadServers, LastContactThreshold: readable(d.LastContactThreshold),
 		MaxTrailingLogs: d.MaxTrailingLogs, MinQuorum: d.MinQuorum, ServerStabilizationTime: readable(d.ServerStabilizationTime)}
-	if err := q.decode(&body); err != nil {
+	if err := q.decodeAutopilot(&body); err != nil {
 		return nil, err
 	}
 	c := &catalog.SetAutopilot{Config: catalog.AutopilotConfig{CleanupDeadServers: body.CleanupDeadServers,
 		LastContactThreshold: int64(body.LastContactThreshold), MaxTrailingLogs: body.MaxTrailingLogs, MinQuorum: body.MinQuorum,
 		ServerStabilizationTime: int64(body.ServerStabilizationTime)}}
 	if q.has("cas") {
-		index, err := q.casIndex()
+		index, err := strconv.ParseUint(q.params.Get("cas"), 10, 64)
 		if err != nil {
-			return nil, err
+			return nil, badRequest("Bad request: Error parsing cas value: %v", err)
 		}
 		c.CAS, c.Config.ModifyIndex = true, index
 	}
@@ -140,6 +141,23 @@ func (q *request) setAutopilot() (any, error) {
 		return nil, err
 	}
 	return r.OK, nil
+}
+
+// decodeAutopilot is strict: a field with a wrong name would leave a default in force that the operator meant to change.
+func (q *request) decodeAutopilot(c *autopilotConfig) error {
+	p, err := q.body(maxBody)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(p))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return badRequest("Bad request: Error parsing autopilot config: %v", err)
+	}
+	if c.LastContactThreshold < 0 || c.ServerStabilizationTime < 0 {
+		return badRequest("Bad request: Error parsing autopilot config: a duration is negative")
+	}
+	return nil
 }
 
 // serverHealth is an element of /v1/operator/autopilot/health.

@@ -4,12 +4,10 @@ package main
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"os"
-	"os/signal"
 	"runtime"
-	"slices"
-	"sync"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"concord/cmd/sim/torture"
@@ -18,185 +16,108 @@ import (
 
 const usage = `Usage: sim [options]
 
-  Runs simulated clusters under faults. Exits with 0 if every property held, 1 if one was violated, 2 on bad usage.
+  Runs simulated clusters under faults and checks everything that they promise.
 
-  One seed, with its log, and a report of its history:
+  One seed, with its log, and a report of what its clients saw:
 
       $ go run ./cmd/sim -seed=7 -html=report.html
 
-  A thousand seeds from 1 on, two at a time, for at most ten minutes:
+  A thousand seeds from 1 on, two at a time, for at most ten minutes, and a table of what they met:
 
-      $ go run ./cmd/sim -seeds=1000 -parallel=2 -duration=10m
+      $ go run ./cmd/sim -seeds=1000 -parallel=2 -duration=10m -coverage
+
+  The first seed that fails is made as small as it gets, and written to repro.json; to run it again:
+
+      $ go run ./cmd/sim -repro=repro.json -html=report.html
+
+  Bugs are planted one at a time, each of which must be found:
+
+      $ go run ./cmd/sim mutants -help
+
+  Real servers, under kills, pauses and partitions:
+
+      $ go run ./cmd/sim torture -help
+
+Exit codes: 0 every property held, 1 a safety property was violated, 2 bad usage, 3 a node crashed by itself or did not start
+again, 4 a healed cluster did not come to rest.
+
+Presets: %s
 
 Options:
 `
 
-func main() {
-	if len(os.Args) > 1 && os.Args[1] == "torture" {
-		os.Exit(torture.Main(os.Args[2:]))
-	}
-	os.Exit(run())
+// flags are the command line.
+type flags struct {
+	seed, from      uint64
+	seeds, parallel int
+	preset, html    string
+	repro           string
+	duration        time.Duration
+	shrink          time.Duration
+	quiet, coverage bool
+	first, hashes   bool
 }
 
-func run() int {
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(800) // runs hold little and make much garbage
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "mutants":
+			return plant(args[1:])
+		case "torture":
+			return torture.Main(args[1:])
+		}
+	}
+	var f flags
 	fs := flag.NewFlagSet("sim", flag.ContinueOnError)
 	fs.Usage = func() {
-		fmt.Fprint(os.Stderr, usage)
+		fmt.Fprintf(os.Stderr, usage, strings.Join(sim.Presets(), ", "))
 		fs.PrintDefaults()
 	}
-	var (
-		seed     = fs.Uint64("seed", 0, "run this seed alone")
-		seeds    = fs.Int("seeds", 100, "how many seeds to run")
-		from     = fs.Uint64("from", 1, "the first of them")
-		parallel = fs.Int("parallel", runtime.NumCPU(), "how many at a time")
-		duration = fs.Duration("duration", 0, "stop after this long (0: when all have run)")
-		html     = fs.String("html", "", "write a report of the seed, or of the first that fails, to this file")
-		quiet    = fs.Bool("quiet", false, "do not log the events of a single seed")
-	)
-	if err := fs.Parse(os.Args[1:]); err != nil {
+	fs.Uint64Var(&f.seed, "seed", 0, "run this seed alone")
+	fs.IntVar(&f.seeds, "seeds", 100, "how many seeds to run")
+	fs.Uint64Var(&f.from, "from", 1, "the first of them")
+	fs.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "how many at a time")
+	fs.StringVar(&f.preset, "preset", "swarm", "how wild the runs are, or all: one preset after the other")
+	fs.DurationVar(&f.duration, "duration", 0, "stop after this long (0: when all have run)")
+	fs.DurationVar(&f.shrink, "shrink", time.Minute, "spend at most so long on making a failing run smaller (0: do not)")
+	fs.StringVar(&f.repro, "repro", "", "run what this file, written by an earlier shrink, says")
+	fs.StringVar(&f.html, "html", "", "write a report of the seed, or of the first that fails, to this file")
+	fs.BoolVar(&f.quiet, "quiet", false, "do not log the events of a single seed")
+	fs.BoolVar(&f.hashes, "hashes", false, "print preset, seed and trace hash of each run")
+	fs.BoolVar(&f.first, "first", false, "stop at the first seed that fails")
+	fs.BoolVar(&f.coverage, "coverage", false, "print how often each fault, transition and fault point was met")
+	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	if fs.NArg() > 0 || *seeds < 1 || *parallel < 1 {
+	if fs.NArg() > 0 || f.seeds < 1 || f.parallel < 1 {
 		fs.Usage()
 		return 2
 	}
-	if *seed != 0 {
-		return one(*seed, *html, *quiet)
+	switch {
+	case f.repro != "":
+		return replay(f)
+	case f.seed != 0:
+		return single(f)
 	}
-	return many(*from, *seeds, *parallel, *duration, *html)
+	return many(f)
 }
 
-func one(seed uint64, html string, quiet bool) int {
-	var log func(string, ...any)
-	if !quiet {
-		log = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
-	}
-	began := time.Now()
-	r := sim.Run(sim.Swarm(seed), log)
-	took := time.Since(began)
-	fmt.Printf("seed %d: trace %s, %d events, %v simulated in %v (%.0fx), %d writes, %d reads, %d unknown\n", seed, r.Hash, r.Stats.Events,
-		r.Stats.Simulated.Truncate(time.Millisecond), took.Truncate(time.Millisecond), r.Stats.Simulated.Seconds()/took.Seconds(), r.Stats.Writes, r.Stats.Reads, r.Stats.Unknown)
-	code := 0
-	if r.Failure != nil {
-		fmt.Println(r.Err())
-		code = 1
-	}
-	if html != "" {
-		if err := write(&r, html); err != nil {
-			fmt.Fprintln(os.Stderr, "sim:", err)
-			return 2
-		}
-		fmt.Println("report:", html)
-	}
-	return code
-}
-
-func write(r *sim.Report, path string) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := r.WriteHTML(f); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// tally sums up what many seeds did.
-type tally struct {
-	mu        sync.Mutex
-	began     time.Time
-	runs      int
-	events    uint64
-	simulated time.Duration
-	writes    uint64
-	reads     uint64
-	elections uint64
-	faults    map[string]int
-	failed    []sim.Report
-}
-
-func (t *tally) add(r sim.Report) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.runs++
-	t.events += r.Stats.Events
-	t.simulated += r.Stats.Simulated
-	t.writes += r.Stats.Writes
-	t.reads += r.Stats.Reads
-	t.elections += r.Stats.Elections
-	for k, n := range r.Stats.Coverage {
-		t.faults[k] += n
-	}
-	if r.Failure != nil {
-		t.failed = append(t.failed, r)
-		fmt.Printf("\r%v\n", r.Err())
-	}
-}
-
-func (t *tally) progress() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	took := time.Since(t.began)
-	text := fmt.Sprintf("%d seeds, %.1f seeds/s, %v simulated (%.0fx), %d events, %d elections, %d writes, %d reads, %d failed; faults:", t.runs,
-		float64(t.runs)/took.Seconds(), t.simulated.Truncate(time.Second), t.simulated.Seconds()/took.Seconds(), t.events, t.elections, t.writes, t.reads, len(t.failed))
-	for _, k := range slices.Sorted(maps.Keys(t.faults)) {
-		text += fmt.Sprintf(" %s %d", k, t.faults[k])
-	}
-	return text
-}
-
-func many(from uint64, seeds, parallel int, duration time.Duration, html string) int {
-	t := &tally{began: time.Now(), faults: map[string]int{}}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt)
-	var deadline <-chan time.Time
-	if duration > 0 {
-		deadline = time.After(duration)
-	}
-	next, done := make(chan uint64), make(chan struct{})
-	var wg sync.WaitGroup
-	for range parallel {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for s := range next {
-				t.add(sim.Run(sim.Swarm(s), nil))
-			}
-		}()
-	}
-	go func() {
-		defer close(done)
-		defer close(next)
-		for s := from; s < from+uint64(seeds); s++ {
-			select {
-			case next <- s:
-			case <-deadline:
-				return
-			case <-stop:
-				return
-			}
-		}
-	}()
-	tick := time.NewTicker(2 * time.Second)
-	defer tick.Stop()
-	for waiting := true; waiting; {
-		select {
-		case <-tick.C:
-			fmt.Println(t.progress())
-		case <-done:
-			waiting = false
-		}
-	}
-	wg.Wait()
-	fmt.Println(t.progress())
-	if len(t.failed) == 0 {
+// exitCode tells by a number how a run failed.
+func exitCode(failure *sim.Failure) int {
+	if failure == nil {
 		return 0
 	}
-	if html != "" {
-		if err := write(&t.failed[0], html); err != nil {
-			fmt.Fprintln(os.Stderr, "sim:", err)
-		}
-	}
-	return 1
+	return map[sim.Kind]int{sim.Correctness: 1, sim.Crash: 3, sim.Liveness: 4}[failure.Kind()]
+}
+
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, "sim:", err)
+	return 2
 }

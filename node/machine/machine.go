@@ -4,7 +4,6 @@
 package machine
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -15,10 +14,11 @@ import (
 	"concord/wire"
 )
 
-// The keys below 0x10 are the machine's, those above the catalog's.
+// The keys below catalog.FirstKey are the machine's. Those above are the catalog's, in two halves (lineage).
 var (
 	keyApplied = []byte{0x00}
 	keyConfig  = []byte{0x01}
+	keyRestore = []byte{0x02}
 )
 
 // Stores gives a machine the stores its state lives in.
@@ -49,23 +49,29 @@ type Machine struct {
 	mu      sync.RWMutex // guards st against its replacement; whoever takes sending.mu, too, takes that first
 	stores  Stores
 	st      store.Store
-	applied Applied // of the applying goroutine
+	applied Applied // of the applying goroutine, as is line
+	line    lineage
 	cache   cache
 	sending senders
 	receive receiver
+
+	chunkBytes int // of snapshots
 }
 
 // Open opens the state in stores.
-func Open(stores Stores) (*Machine, error) {
+func Open(stores Stores) (*Machine, error) { return OpenChunked(stores, chunkBytes) }
+
+// OpenChunked opens the state in stores, to be sent to others in chunks of about so many bytes.
+func OpenChunked(stores Stores, chunkBytes int) (*Machine, error) {
 	st, err := stores.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	m := &Machine{stores: stores, st: st}
-	if m.applied, err = readApplied(st); err != nil {
+	m := &Machine{stores: stores, st: st, chunkBytes: chunkBytes}
+	if m.applied, m.line, err = readApplied(st); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	m.cache.clear(m.applied.Index)
+	m.cache.clear(m.line.index(m.applied.Index))
 	return m, nil
 }
 
@@ -79,6 +85,8 @@ type Outcome struct {
 	Results []catalog.Result
 	// Topics were touched.
 	Topics []catalog.Topic
+	// Restored tells that the whole state was replaced: everything was touched.
+	Restored bool
 }
 
 // Apply applies entries, which follow directly on what was applied before, as one batch.
@@ -86,8 +94,8 @@ type Outcome struct {
 func (m *Machine) Apply(entries []raft.Entry) (Outcome, error) {
 	batch := m.st.NewBatch()
 	defer batch.Close()
-	out := Outcome{Results: make([]catalog.Result, len(entries))}
-	next := m.applied
+	out := Outcome{Results: make([]catalog.Result, len(entries)), Applied: m.applied}
+	next, line := &out.Applied, m.line
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != next.Index+1 {
@@ -101,38 +109,50 @@ func (m *Machine) Apply(entries []raft.Entry) (Outcome, error) {
 				return out, err
 			}
 		case raft.EntryCommand:
-			r, topics, err := applyCommand(batch, e)
-			if err != nil {
+			if err := out.command(batch, &line, e, i); err != nil {
 				return out, fmt.Errorf("apply entry %d: %w", e.Index, err)
 			}
-			out.Results[i] = r
-			out.Topics = append(out.Topics, topics...)
 		}
 	}
-	if err := batch.Set(keyApplied, encodeApplied(next)); err != nil {
+	if err := batch.Set(keyApplied, encodeApplied(*next, line)); err != nil {
 		return out, err
 	}
 	m.cache.begin()
 	if err := batch.Commit(store.NoSync); err != nil {
 		return out, fmt.Errorf("apply up to entry %d: %w", next.Index, err)
 	}
-	m.cache.end(next.Index, out.Topics)
-	m.applied, out.Applied = next, next
+	m.applied, m.line = *next, line
+	if out.Restored {
+		m.cache.clear(line.index(next.Index))
+	} else {
+		m.cache.end(line.index(next.Index), out.Topics)
+	}
 	return out, nil
 }
 
-// applyCommand applies one command. A command that cannot be decoded is refused alike on every
+// command applies the command of entry i. One that cannot be decoded is refused alike on every
 // server: a newer version may have written it, and the log must go on.
-func applyCommand(txn catalog.Txn, e *raft.Entry) (catalog.Result, []catalog.Topic, error) {
+func (out *Outcome) command(batch store.Batch, line *lineage, e *raft.Entry, i int) error {
+	if wire.IsRestore(e.Data) {
+		r, replaced, err := restoreStep(batch, line, e.Index, e.Data)
+		out.Results[i], out.Restored = r, out.Restored || replaced
+		return err
+	}
 	cmd, err := wire.DecodeCommand(e.Data)
 	if err != nil {
-		return catalog.Result{Err: err.Error(), Index: e.Index}, nil, nil
+		out.Results[i] = catalog.Result{Err: err.Error(), Index: line.index(e.Index)}
+		return nil
 	}
-	return catalog.Apply(txn, e.Index, cmd)
+	r, topics, err := catalog.Apply(line.txn(batch), line.index(e.Index), cmd)
+	out.Results[i], out.Topics = r, append(out.Topics, topics...)
+	return err
 }
 
-// Read answers a query from the state as it is now, and tells the index it was served at.
+// Read answers a query from the state as it is now, and tells the index it was served at, as the catalog counts.
 func (m *Machine) Read(q catalog.Query) (catalog.Answer, uint64, error) {
+	if q, ok := q.(*catalog.SnapshotQuery); ok {
+		return m.readPage(q)
+	}
 	key := cacheKey(q)
 	if key == "" {
 		return m.evaluate(q)
@@ -157,12 +177,13 @@ func (m *Machine) evaluate(q catalog.Query) (catalog.Answer, uint64, error) {
 		return catalog.Answer{}, 0, err
 	}
 	defer snap.Close()
-	index, _, err := readIndex(snap)
+	a, line, err := readIndex(snap)
 	if err != nil {
 		return catalog.Answer{}, 0, err
 	}
-	answer, err := catalog.Run(snap, q)
-	return answer, index, err
+	answer, err := catalog.Run(line.view(snap), q)
+	answer.Index = max(answer.Index, line.floor)
+	return answer, line.index(a.Index), err
 }
 
 // Flush makes the state durable and tells what it then contains at least.
@@ -185,32 +206,16 @@ func (m *Machine) Close() error {
 	return errors.Join(m.st.Flush(), m.receive.abandon(), m.st.Close())
 }
 
-func encodeApplied(a Applied) []byte {
-	p := binary.BigEndian.AppendUint64(make([]byte, 0, 16), a.Index)
-	return binary.BigEndian.AppendUint64(p, a.Term)
-}
-
-func readIndex(r store.Reader) (index, term uint64, err error) {
-	p, ok, err := r.Get(keyApplied)
-	if err != nil || !ok {
-		return 0, 0, err
-	}
-	if len(p) != 16 {
-		return 0, 0, fmt.Errorf("state: the applied index is %d bytes long: the state store is corrupt", len(p))
-	}
-	return binary.BigEndian.Uint64(p), binary.BigEndian.Uint64(p[8:]), nil
-}
-
-func readApplied(r store.Reader) (a Applied, err error) {
-	if a.Index, a.Term, err = readIndex(r); err != nil {
-		return a, err
+func readApplied(r store.Reader) (a Applied, l lineage, err error) {
+	if a, l, err = readIndex(r); err != nil {
+		return a, l, err
 	}
 	p, ok, err := r.Get(keyConfig)
 	if err != nil || !ok {
-		return a, err
+		return a, l, err
 	}
 	a.ConfigIndex, a.Config, err = decodeConfig(p)
-	return a, err
+	return a, l, err
 }
 
 // encodeConfig writes a configuration as an entry, which has a codec already.

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"sync"
 
+	"concord/catalog"
 	"concord/raft"
 	"concord/store"
 )
@@ -21,16 +22,25 @@ var ErrSnapshotGone = errors.New("snapshot is gone")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// senders are the snapshots being sent, one for each follower.
+// senders are the snapshots being read: one for each follower that lacks the log, and a few that are saved.
 type senders struct {
 	mu   sync.Mutex
-	open map[raft.ID]*sender
+	open map[target]*sender
+	last uint64 // of sender.order
+}
+
+// target is where a snapshot goes: to a follower, or into the archive of a save.
+type target struct {
+	follower raft.ID
+	save     string
 }
 
 type sender struct {
-	snap store.Snapshot
-	meta raft.SnapshotMeta
-	used bool // since closeIdle
+	snap  store.Snapshot
+	meta  raft.SnapshotMeta
+	line  lineage
+	used  bool   // since closeIdle
+	order uint64 // when it was read from last
 }
 
 // closeAll closes all of them; the caller holds s.mu.
@@ -47,42 +57,52 @@ func (m *Machine) ReadChunk(req raft.ChunkRead) (meta raft.SnapshotMeta, chunk, 
 	m.sending.mu.Lock()
 	defer m.sending.mu.Unlock()
 	if len(req.Cursor) == 0 {
-		if err := m.beginSending(req.For); err != nil {
+		if err := m.beginSending(target{follower: req.For}); err != nil {
 			return meta, nil, nil, false, err
 		}
 	}
-	s := m.sending.open[req.For]
+	s := m.sending.use(target{follower: req.For})
 	if s == nil || len(req.Cursor) != 0 && s.meta.Index != req.Meta.Index {
 		return meta, nil, nil, false, ErrSnapshotGone
 	}
-	s.used = true
-	done = true
-	err = s.snap.Scan(req.Cursor, nil, func(k, v []byte) bool {
-		if len(chunk) > 0 && len(chunk)+len(k)+len(v) > chunkBytes {
-			next, done = bytes.Clone(k), false
-			return false
-		}
-		chunk = binary.AppendUvarint(chunk, uint64(len(k)))
-		chunk = append(chunk, k...)
-		chunk = binary.AppendUvarint(chunk, uint64(len(v)))
-		chunk = append(chunk, v...)
-		return true
-	})
-	if err != nil {
+	if chunk, next, err = records(s.snap, req.Cursor, nil, m.chunkBytes); err != nil {
 		return meta, nil, nil, false, fmt.Errorf("read snapshot: %w", err)
 	}
 	chunk = binary.BigEndian.AppendUint32(chunk, crc32.Checksum(chunk, castagnoli))
-	return s.meta, chunk, next, done, nil
+	return s.meta, chunk, next, next == nil, nil
 }
 
-func (m *Machine) beginSending(to raft.ID) error {
+// use returns the snapshot being read for a target, nil if there is none.
+func (s *senders) use(to target) *sender {
+	o := s.open[to]
+	if o != nil {
+		s.last++
+		o.used, o.order = true, s.last
+	}
+	return o
+}
+
+// records reads a chunk of about chunkBytes of the records in [lo, hi). next is the key after them, nil if there is none.
+func records(r catalog.View, lo, hi []byte, chunkBytes int) (chunk, next []byte, err error) {
+	err = r.Scan(lo, hi, func(k, v []byte) bool {
+		if len(chunk) > 0 && len(chunk)+len(k)+len(v) > chunkBytes {
+			next = bytes.Clone(k)
+			return false
+		}
+		chunk = catalog.AppendRecord(chunk, k, v)
+		return true
+	})
+	return chunk, next, err
+}
+
+func (m *Machine) beginSending(to target) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	snap, err := m.st.NewSnapshot()
 	if err != nil {
 		return fmt.Errorf("begin snapshot: %w", err)
 	}
-	a, err := readApplied(snap)
+	a, line, err := readApplied(snap)
 	if err != nil {
 		return errors.Join(err, snap.Close())
 	}
@@ -90,9 +110,9 @@ func (m *Machine) beginSending(to raft.ID) error {
 		old.snap.Close()
 	}
 	if m.sending.open == nil {
-		m.sending.open = map[raft.ID]*sender{}
+		m.sending.open = map[target]*sender{}
 	}
-	m.sending.open[to] = &sender{snap: snap, meta: a.Meta()}
+	m.sending.open[to] = &sender{snap: snap, meta: a.Meta(), line: line}
 	return nil
 }
 
@@ -156,7 +176,7 @@ func (m *Machine) WriteChunk(w raft.ChunkWrite) error {
 
 func (m *Machine) adopt(meta raft.SnapshotMeta) error {
 	st := m.receive.st
-	a, err := readApplied(st)
+	a, line, err := readApplied(st)
 	if err == nil && (a.Index != meta.Index || a.Term != meta.Term) {
 		err = fmt.Errorf("receive snapshot: it contains index %d term %d, not %d term %d", a.Index, a.Term, meta.Index, meta.Term)
 	}
@@ -170,11 +190,11 @@ func (m *Machine) adopt(meta raft.SnapshotMeta) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.stores.Adopt(st); err != nil {
-		m.cache.clear(m.applied.Index)
+		m.cache.clear(m.line.index(m.applied.Index))
 		return errors.Join(fmt.Errorf("install snapshot: %w", err), m.receive.abandon())
 	}
-	m.receive, m.st, m.applied = receiver{}, st, a
-	m.cache.clear(a.Index)
+	m.receive, m.st, m.applied, m.line = receiver{}, st, a, line
+	m.cache.clear(line.index(a.Index))
 	return nil
 }
 
@@ -187,10 +207,7 @@ func loadChunk(st store.Store, p []byte) error {
 	for p = p[:len(p)-4]; len(p) > 0; {
 		var k, v []byte
 		var ok bool
-		if k, p, ok = cutBytes(p); !ok {
-			return errors.New("receive snapshot: chunk is malformed")
-		}
-		if v, p, ok = cutBytes(p); !ok {
+		if k, v, p, ok = catalog.CutRecord(p); !ok {
 			return errors.New("receive snapshot: chunk is malformed")
 		}
 		if err := batch.Set(k, v); err != nil {
@@ -198,12 +215,4 @@ func loadChunk(st store.Store, p []byte) error {
 		}
 	}
 	return batch.Commit(store.NoSync)
-}
-
-func cutBytes(p []byte) (field, rest []byte, ok bool) {
-	n, size := binary.Uvarint(p)
-	if size <= 0 || n > uint64(len(p)-size) {
-		return nil, nil, false
-	}
-	return p[size : size+int(n)], p[size+int(n):], true
 }

@@ -32,7 +32,7 @@ func (h *host) restore() (func(time.Duration, *agent.Local) error, error) {
 		return configured, nil
 	}
 	var err error
-	if h.store, err = definitions.Open(h.p.data.path); err != nil {
+	if h.store, err = definitions.Open(h.p.data.Path()); err != nil {
 		return nil, err
 	}
 	kept, problems, err := h.store.Load(time.Now())

@@ -19,6 +19,7 @@ import (
 	dnsapi "concord/api/dns"
 	"concord/internal/prng"
 	"concord/node"
+	"concord/node/datadir"
 	"concord/node/runner"
 	"concord/transport"
 	"concord/transport/tcp"
@@ -30,7 +31,7 @@ type Process struct {
 	cfg    Config
 	log    hclog.Logger
 	id     string
-	data   *dataDir // nil with -dev
+	data   *datadir.Dir // nil with -dev
 	files  *runner.Files
 	disk   *runner.Disk
 	runner *runner.Runner
@@ -75,11 +76,11 @@ func (p *Process) openFiles() error {
 		return nil
 	}
 	var err error
-	if p.data, err = openDataDir(p.cfg.DataDir); err != nil {
+	if p.data, err = datadir.Open(p.cfg.DataDir); err != nil {
 		return err
 	}
-	p.onClose(p.data.close)
-	if p.id, err = p.data.nodeID(p.cfg.NodeID); err != nil {
+	p.onClose(p.data.Close)
+	if p.id, err = p.data.NodeID(p.cfg.NodeID); err != nil {
 		return err
 	}
 	p.files, err = runner.OpenFiles(filepath.Join(p.cfg.DataDir, "serf"))
@@ -91,10 +92,10 @@ func (p *Process) openDisk() error {
 		return nil
 	}
 	var err error
-	if p.cfg.DataDir == "" {
+	if p.data == nil {
 		p.disk, err = runner.OpenMemory(p.id)
 	} else {
-		p.disk, err = runner.OpenDisk(filepath.Join(p.cfg.DataDir, "server"), p.id, p.diskFailed)
+		err = p.openData()
 	}
 	if err != nil {
 		return fmt.Errorf("open the data directory: %w", err)

@@ -170,24 +170,18 @@ func (a *Autopilot) removeNonvoter(now time.Duration, cfg Config, in *Input) (De
 	return Decision{}, false
 }
 
-// removeVoter removes a dead voter while a majority of the intended voters lives: all
-// members, except dead nonvoters. If half of them or more are dead, the failure may as well be
-// the network's, and removing would lower the quorum to those on this side of it.
+// removeVoter removes a dead voter while fewer than half of the voters are dead, and no fewer than MinQuorum are left.
+// If half of them or more are dead, the failure may as well be the network's, and removing would lower the
+// quorum to those on this side of it. Nonvoters do not count: a successor stands in for a dead voter
+// only once it votes itself.
 func (a *Autopilot) removeVoter(now time.Duration, cfg Config, in *Input) (Decision, bool) {
-	if !cfg.CleanupDeadServers {
-		return Decision{}, false
-	}
-	intended, dead := 0, 0
+	voters, dead := in.Config.Voters(), 0
 	for _, m := range in.Config.Servers {
-		alive := a.servers[m.ID].liveness == Alive
-		if m.Suffrage == raft.Voter || alive {
-			intended++
-		}
-		if m.Suffrage == raft.Voter && !alive {
+		if m.Suffrage == raft.Voter && a.servers[m.ID].liveness != Alive {
 			dead++
 		}
 	}
-	if 2*dead >= intended || uint(intended) <= cfg.MinQuorum {
+	if !cfg.CleanupDeadServers || 2*dead >= voters || uint(voters) <= cfg.MinQuorum {
 		return Decision{}, false
 	}
 	for _, m := range in.Config.Servers {

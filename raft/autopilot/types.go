@@ -16,7 +16,7 @@ type Config struct {
 	LastContactThreshold time.Duration
 	// MaxTrailingLogs is by how many entries a healthy server may trail the leader.
 	MaxTrailingLogs uint64
-	// MinQuorum is the number of voters below which no dead server is removed; 0: no bound.
+	// MinQuorum is the number of voters below which removing dead servers must not lead; 0: no bound.
 	MinQuorum uint
 	// ServerStabilizationTime is how long a server must have been healthy to be promoted.
 	ServerStabilizationTime time.Duration

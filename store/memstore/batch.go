@@ -74,12 +74,38 @@ func (b *batch) look() (image, error) {
 }
 
 func (b *batch) Get(key []byte) ([]byte, bool, error) {
+	if v, ok, found := b.quick(key); found {
+		return v, ok, nil
+	}
 	m, err := b.look()
 	if err != nil {
 		return nil, false, err
 	}
 	v, ok := m.get(key)
 	return v, ok, nil
+}
+
+// maxQuick is up to how many writes are looked through one by one.
+const maxQuick = 64
+
+// quick reads a key without an image, which would make the next writes copy what they touch.
+func (b *batch) quick(key []byte) (value []byte, ok, found bool) {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	if b.ended || b.writeOnly || b.s.closed || b.view.keys != nil || len(b.writes) > maxQuick {
+		return nil, false, false // for look to say
+	}
+	for i := len(b.writes) - 1; i >= 0; i-- {
+		w := &b.writes[i]
+		switch {
+		case w.kind == removeRange && w.key <= string(key) && string(key) < w.hi, w.kind == remove && w.key == string(key):
+			return nil, false, true
+		case w.kind == set && w.key == string(key):
+			return bytes.Clone(w.value), true, true
+		}
+	}
+	value, ok = b.s.cur.get(key)
+	return value, ok, true
 }
 
 func (b *batch) Scan(lo, hi []byte, fn func(key, value []byte) bool) error {
@@ -118,6 +144,7 @@ func (b *batch) Commit(d store.Durability) error {
 		}
 	}
 	s.commits++
+	s.behind = append(s.behind, b.writes...)
 	if d == store.Sync {
 		s.sync()
 	}

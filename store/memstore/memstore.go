@@ -23,7 +23,8 @@ type Store struct {
 	mu      sync.Mutex
 	disk    *Disk
 	cur     image
-	commits uint64 // counts the changes of cur
+	commits uint64  // counts the changes of cur
+	behind  []write // changes of cur that are not on the disk
 	closed  bool
 }
 
@@ -112,10 +113,16 @@ func (s *Store) Flush() error {
 	return nil
 }
 
+// sync repeats on the disk what was written since the last time: a copy of the tree would make the next writes copy what
+// they touch.
 func (s *Store) sync() {
 	s.disk.mu.Lock()
 	defer s.disk.mu.Unlock()
-	s.disk.synced = s.cur.copy()
+	for _, w := range s.behind {
+		s.disk.synced.apply(w)
+	}
+	clear(s.behind)
+	s.behind = s.behind[:0]
 }
 
 // Size is the number of bytes of all keys and values.

@@ -1,19 +1,14 @@
 package pebblestore
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -92,78 +87,6 @@ func crash(t *rapid.T, noWAL bool) {
 		"%v is none of the states since the last durable one, %v", found, states[durable:])
 }
 
-// TestFaults lets writes and syncs fail: what was acknowledged as synced is there after reopening, errors are told,
-// and nothing hangs.
-func TestFaults(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(20) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			faults(t, seed)
-		})
-	}
-}
-
-func faults(t *testing.T, seed uint64) {
-	disk := vfs.NewMem()
-	var failing atomic.Bool
-	rng := rand.New(rand.NewPCG(seed, 2))
-	fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		kind := op.Kind
-		if failing.Load() && (kind == errorfs.OpFileWrite || kind == errorfs.OpFileSync || kind == errorfs.OpFileSyncData || kind == errorfs.OpFileSyncTo) {
-			return syscall.EIO
-		}
-		return nil
-	}))
-	fatal := make(chan error, 1)
-	s, err := Open("db", Options{FS: fs, OnFatal: func(err error) { fatal <- err }})
-	require.NoError(t, err)
-	acked := 0
-	commit := func(i int) error {
-		done := make(chan error, 1)
-		go func() {
-			b := s.NewWriteBatch()
-			if err := b.Set([]byte(fmt.Sprintf("%04d", i)), []byte("v")); err != nil {
-				done <- err
-				return
-			}
-			done <- b.Commit(store.Sync)
-		}()
-		select {
-		case err := <-done:
-			return err
-		case err := <-fatal:
-			return err // the caller is parked, and the process is told to end
-		case <-time.After(20 * time.Second):
-			t.Fatal("a commit hangs, and nobody was told")
-		}
-		return nil
-	}
-	breakAt := 1 + rng.IntN(50)
-	for i := range 100 {
-		failing.Store(i >= breakAt)
-		if err := commit(i); err != nil {
-			break
-		}
-		acked = i + 1
-	}
-	require.Equal(t, breakAt, acked, "a commit was acknowledged although its write failed")
-	require.Error(t, s.usableAfterFault())
-	again, err := Open("db", Options{FS: disk})
-	if err != nil {
-		require.ErrorIs(t, err, ErrLocked) // the parked store holds it within this process; a new process would not find it so
-		return
-	}
-	defer again.Close()
-	for i := range acked {
-		_, ok, err := again.Get([]byte(fmt.Sprintf("%04d", i)))
-		require.NoError(t, err)
-		require.True(t, ok, "commit %d was acknowledged and is gone", i)
-	}
-}
-
-func (s *Store) usableAfterFault() error { return s.usable() }
-
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -191,13 +114,6 @@ func TestDamage(t *testing.T) {
 	require.ErrorContains(t, err, "remove the directory")
 }
 
-func TestFull(t *testing.T) {
-	t.Parallel()
-	s := &Store{}
-	require.ErrorIs(t, s.explain(fmt.Errorf("write: %w", syscall.ENOSPC)), ErrFull)
-	require.False(t, errors.Is(s.explain(syscall.EIO), ErrFull))
-}
-
 func TestSyncWithoutLogIsRefused(t *testing.T) {
 	t.Parallel()
 	s, err := Open("db", Options{FS: vfs.NewMem(), DisableWAL: true})
@@ -206,5 +122,6 @@ func TestSyncWithoutLogIsRefused(t *testing.T) {
 	b := s.NewBatch()
 	defer b.Close()
 	require.NoError(t, b.Set([]byte("a"), nil))
-	require.ErrorContains(t, b.Commit(store.Sync), "Flush")
+	require.ErrorIs(t, b.Commit(store.Sync), ErrNoLog)
+	require.ErrorIs(t, b.Commit(store.NoSync), store.ErrEnded)
 }

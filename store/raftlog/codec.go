@@ -2,6 +2,7 @@ package raftlog
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 
 	"concord/raft"
@@ -13,55 +14,84 @@ func entryKey(index uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), kindEntry), index)
 }
 
-// seal puts a checksum before a value.
-func seal(p []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(p)), crc32.Checksum(p, castagnoli)), p...)
+// recordVersion is the format of a record. A reader refuses what it does not know.
+const recordVersion = 1
+
+const sealBytes = 5
+
+// seal puts a checksum and the format's version before a payload. The checksum covers the key, too, so that a record
+// that got to the wrong place is noticed.
+func seal(key, payload []byte) []byte {
+	v := append(append(make([]byte, 4, sealBytes+len(payload)), recordVersion), payload...)
+	binary.BigEndian.PutUint32(v, checksum(key, v[4:]))
+	return v
 }
 
-func unseal(v []byte) ([]byte, bool) {
-	if len(v) < 4 || binary.BigEndian.Uint32(v) != crc32.Checksum(v[4:], castagnoli) {
-		return nil, false
+func checksum(key, p []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, p)
+}
+
+// unseal returns the payload, which shares memory with v, or what is wrong with it.
+func unseal(key, v []byte) (payload []byte, reason string) {
+	switch {
+	case len(v) < sealBytes:
+		return nil, "cut off"
+	case binary.BigEndian.Uint32(v) != checksum(key, v[4:]):
+		return nil, "wrong checksum"
+	case v[4] != recordVersion:
+		return nil, fmt.Sprintf("in format %d, which this release does not know", v[4])
 	}
-	return v[4:], true
+	return v[sealBytes:], ""
 }
 
-// encodeEntry writes checksum, index, term, type, and data or configuration. The index is part of it so that an
-// entry that got to the wrong place is noticed.
+// encodeEntry writes term, type, and data or configuration; the index is in the key.
 func encodeEntry(e *raft.Entry) []byte {
-	p := make([]byte, 4, 4+17+len(e.Data))
-	p = binary.BigEndian.AppendUint64(p, e.Index)
-	p = binary.BigEndian.AppendUint64(p, e.Term)
+	p := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(e.Data)), e.Term)
 	p = append(p, byte(e.Type))
 	if e.Type == raft.EntryConfig {
-		p = encodeConfig(p, e.Config)
-	} else {
-		p = append(p, e.Data...)
+		return encodeConfig(p, e.Config)
 	}
-	binary.BigEndian.PutUint32(p, crc32.Checksum(p[4:], castagnoli))
-	return p
+	return append(p, e.Data...)
 }
 
-func decodeEntry(index uint64, v []byte) (raft.Entry, error) {
-	p, ok := unseal(v)
-	if !ok || len(p) < 17 || binary.BigEndian.Uint64(p) != index {
-		return raft.Entry{}, &CorruptError{Index: index, What: "checksum"}
+// openEntry reads what is stored at key, an entry's. Data shares memory with v.
+func openEntry(key, v []byte) (raft.Entry, error) {
+	index := binary.BigEndian.Uint64(key[1:])
+	p, reason := unseal(key, v)
+	if reason != "" {
+		return raft.Entry{}, &CorruptError{Index: index, Reason: reason}
 	}
-	e := raft.Entry{Index: index, Term: binary.BigEndian.Uint64(p[8:]), Type: raft.EntryType(p[16])}
-	body := p[17:]
+	e := raft.Entry{Index: index}
+	if reason = decodeEntry(p, &e); reason != "" {
+		return raft.Entry{}, &CorruptError{Index: index, Reason: reason}
+	}
+	return e, nil
+}
+
+// decodeEntry returns what is wrong with p.
+func decodeEntry(p []byte, e *raft.Entry) (reason string) {
+	if len(p) < 9 {
+		return "cut off"
+	}
+	body := p[9:]
+	e.Term, e.Type = binary.BigEndian.Uint64(p), raft.EntryType(p[8])
 	switch e.Type {
 	case raft.EntryNoop:
+		if len(body) > 0 {
+			return "a noop with a body"
+		}
 	case raft.EntryCommand:
-		e.Data = append([]byte{}, body...)
+		e.Data = body
 	case raft.EntryConfig:
 		var c raft.Configuration
-		if _, ok := decodeConfig(body, &c); !ok {
-			return raft.Entry{}, &CorruptError{Index: index, What: "configuration"}
+		if rest, ok := decodeConfig(body, &c); !ok || len(rest) > 0 {
+			return "not a configuration"
 		}
 		e.Config = &c
 	default:
-		return raft.Entry{}, &CorruptError{Index: index, What: "type"}
+		return fmt.Sprintf("of type %d, which this release does not know", e.Type)
 	}
-	return e, nil
+	return ""
 }
 
 func encodeHard(p []byte, h *raft.HardState) []byte {
@@ -102,20 +132,24 @@ func encodeConfig(p []byte, c *raft.Configuration) []byte {
 }
 
 func decodeConfig(p []byte, c *raft.Configuration) (rest []byte, ok bool) {
-	n, size := binary.Uvarint(p)
-	if size <= 0 || n > uint64(len(p)) {
+	n, p, ok := cutUvarint(p)
+	if !ok || n > uint64(len(p)) {
 		return nil, false
 	}
-	p = p[size:]
 	for range n {
-		var id, addr string
+		var s raft.Server
+		var id string
 		if id, p, ok = cutString(p); !ok {
 			return nil, false
 		}
-		if addr, p, ok = cutString(p); !ok || len(p) == 0 {
+		if s.Address, p, ok = cutString(p); !ok || len(p) == 0 {
 			return nil, false
 		}
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ID(id), Address: addr, Suffrage: raft.Suffrage(p[0])})
+		s.ID, s.Suffrage = raft.ID(id), raft.Suffrage(p[0])
+		if s.Suffrage != raft.Voter && s.Suffrage != raft.Nonvoter {
+			return nil, false
+		}
+		c.Servers = append(c.Servers, s)
 		p = p[1:]
 	}
 	return p, true
@@ -126,9 +160,18 @@ func appendString(p []byte, s string) []byte {
 }
 
 func cutString(p []byte) (s string, rest []byte, ok bool) {
-	n, size := binary.Uvarint(p)
-	if size <= 0 || n > uint64(len(p)-size) {
+	n, p, ok := cutUvarint(p)
+	if !ok || n > uint64(len(p)) {
 		return "", nil, false
 	}
-	return string(p[size : size+int(n)]), p[size+int(n):], true
+	return string(p[:n]), p[n:], true
+}
+
+// cutUvarint takes numbers in their only form: what is read is written again as it was.
+func cutUvarint(p []byte) (n uint64, rest []byte, ok bool) {
+	n, size := binary.Uvarint(p)
+	if size <= 0 || size > 1 && p[size-1] == 0 {
+		return 0, nil, false
+	}
+	return n, p[size:], true
 }

@@ -1,11 +1,11 @@
 // Package raftlog keeps a server's Raft log, its hard state and its identity in a store.
 //
-// Keys are one byte for the kind and, for entries, the index. Each value carries a checksum,
-// so that a disk that lies is noticed before a wrong entry is applied.
+// Keys are one byte for the kind and, for entries, the index. Each value carries a checksum and
+// the version of its format, so that a disk that lies is noticed before a wrong entry is applied.
 package raftlog
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -24,25 +24,25 @@ const (
 	kindEntry    = 'e'
 )
 
-// version of the format. A reader refuses what it does not know.
-const version = 1
+// version of the keys; each record has a version of its own. A reader refuses what it does not know.
+const version = 2
 
 // ErrIdentity says that the log was written by another node.
 var ErrIdentity = errors.New("raftlog: the data directory belongs to another node")
 
 // CorruptError says that what is at an index, or in a named record, is not what was written.
 type CorruptError struct {
-	Index uint64 // 0: not an entry
-	What  string
+	Index  uint64 // 0: not an entry
+	Reason string
 }
 
 // Error tells what is corrupt and what to do.
 func (e *CorruptError) Error() string {
-	where := "the log's " + e.What
+	what := e.Reason
 	if e.Index != 0 {
-		where = fmt.Sprintf("log entry %d (%s)", e.Index, e.What)
+		what = fmt.Sprintf("entry %d is %s", e.Index, e.Reason)
 	}
-	return "raftlog: " + where + " is corrupt: remove the data directory and let the server join anew"
+	return "the raft log is corrupt: " + what + ": if a quorum of the other servers is up, remove this server's data directory, so that it joins anew and gets a snapshot; if not, see `operator raft recover`"
 }
 
 // State is what the log knows besides its entries.
@@ -54,71 +54,97 @@ type State struct {
 	FirstIndex, LastIndex uint64
 }
 
-// Log is the Raft log of one server. One goroutine writes; any may read entries at the same time.
+// Log is the Raft log of one server. One goroutine writes; any may read entries and the state at the same time.
 type Log struct {
-	st store.Store
-	mu sync.RWMutex // guards state
-	s  State
+	st       store.Store
+	identity string       // of the writing goroutine
+	mu       sync.RWMutex // guards s
+	s        State
 }
 
-// Open reads the log's state. A log in a format of another version, or a gap in it, is refused.
+// Open reads the log's state and checks all of it: a log in a format of another version, with a gap, or with anything
+// that is not what was written is refused, the last two with a *CorruptError.
 func Open(st store.Store) (*Log, error) {
 	l := &Log{st: st}
 	if err := l.checkVersion(); err != nil {
 		return nil, err
 	}
-	if err := l.load(kindHard, "hard state", func(p []byte) bool { return decodeHard(p, &l.s.HardState) }); err != nil {
+	for _, r := range []struct {
+		kind   byte
+		name   string
+		decode func([]byte) bool
+	}{
+		{kindHard, "the hard state", func(p []byte) bool { return decodeHard(p, &l.s.HardState) }},
+		{kindSnapshot, "the snapshot record", func(p []byte) bool { return decodeMeta(p, &l.s.Meta) }},
+		{kindIdentity, "the identity", func(p []byte) bool { l.identity = string(p); return len(p) > 0 }},
+	} {
+		if err := l.load(r.kind, r.name, r.decode); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := l.Promise(); err != nil {
 		return nil, err
 	}
-	if err := l.load(kindSnapshot, "snapshot record", func(p []byte) bool { return decodeMeta(p, &l.s.Meta) }); err != nil {
-		return nil, err
-	}
-	l.s.FirstIndex, l.s.LastIndex = l.s.Meta.Index+1, l.s.Meta.Index
-	key, _, ok, err := st.Last(entryKey(l.s.FirstIndex), []byte{kindEntry + 1})
-	if err != nil {
-		return nil, fmt.Errorf("raftlog: %w", err)
-	}
-	if ok {
-		l.s.LastIndex = binary.BigEndian.Uint64(key[1:])
-	}
-	return l, nil
+	l.s.FirstIndex = l.s.Meta.Index + 1
+	var err error
+	l.s.LastIndex, err = check(st, l.s)
+	return l, err
 }
 
 func (l *Log) checkVersion() error {
 	v, ok, err := l.st.Get([]byte{kindVersion})
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("raftlog: %w", err)
-	case ok && (len(v) != 1 || v[0] != version):
+	}
+	if ok && (len(v) != 1 || v[0] != version) {
 		return fmt.Errorf("raftlog: format version %v is not known to this release, which writes version %d: run the release that wrote it", v, version)
-	case ok:
+	}
+	if ok {
 		return nil
 	}
-	return l.put(kindVersion, []byte{version})
+	if key, _, found, err := l.st.Last(nil, nil); err != nil || found {
+		return errors.Join(err, &CorruptError{Reason: fmt.Sprintf("the format version is missing, but there is a key %x", key)})
+	}
+	b := l.st.NewWriteBatch()
+	defer b.Close()
+	if err := b.Set([]byte{kindVersion}, []byte{version}); err != nil {
+		return err
+	}
+	return b.Commit(store.Sync)
 }
 
-func (l *Log) load(kind byte, what string, decode func([]byte) bool) error {
-	v, ok, err := l.st.Get([]byte{kind})
+func (l *Log) load(kind byte, name string, decode func([]byte) bool) error {
+	key := []byte{kind}
+	v, ok, err := l.st.Get(key)
 	if err != nil {
 		return fmt.Errorf("raftlog: %w", err)
 	}
 	if !ok {
 		return nil
 	}
-	if p, ok := unseal(v); !ok || !decode(p) {
-		return &CorruptError{What: what}
+	p, reason := unseal(key, v)
+	if reason == "" && !decode(p) {
+		reason = "not what this release writes"
+	}
+	if reason != "" {
+		return &CorruptError{Reason: name + " is " + reason}
 	}
 	return nil
 }
 
-func (l *Log) put(kind byte, value []byte) error {
-	b := l.st.NewBatch()
+func (l *Log) put(kind byte, payload string) error {
+	b := l.st.NewWriteBatch()
 	defer b.Close()
-	if err := b.Set([]byte{kind}, value); err != nil {
+	if err := set(b, []byte{kind}, []byte(payload)); err != nil {
 		return err
 	}
-	return b.Commit(store.Sync)
+	if err := b.Commit(store.Sync); err != nil {
+		return fmt.Errorf("raftlog: %w", err)
+	}
+	return nil
 }
+
+func set(b store.Batch, key, payload []byte) error { return b.Set(key, seal(key, payload)) }
 
 // State tells what the log contains.
 func (l *Log) State() State {
@@ -129,27 +155,24 @@ func (l *Log) State() State {
 
 // Claim makes the log that of a node, or fails with ErrIdentity if it is another's.
 func (l *Log) Claim(nodeID string) error {
-	v, ok, err := l.st.Get([]byte{kindIdentity})
-	if err != nil {
-		return fmt.Errorf("raftlog: %w", err)
+	switch l.identity {
+	case nodeID:
+		return nil
+	case "":
+		l.identity = nodeID
+		return l.put(kindIdentity, nodeID)
 	}
-	if !ok {
-		return l.put(kindIdentity, []byte(nodeID))
-	}
-	if string(v) != nodeID {
-		return fmt.Errorf("%w: it was made by node ID %s, this is %s: use another -data-dir, or the node ID it was made with", ErrIdentity, v, nodeID)
-	}
-	return nil
+	return fmt.Errorf("%w: it was made by node ID %s, this is %s: use another -data-dir, or the node ID it was made with", ErrIdentity, l.identity, nodeID)
 }
 
 // Promise returns what SetPromise kept last, empty if nothing.
-func (l *Log) Promise() (string, error) {
-	v, _, err := l.st.Get([]byte{kindPromise})
-	return string(v), err
+func (l *Log) Promise() (promise string, err error) {
+	err = l.load(kindPromise, "the bootstrap promise", func(p []byte) bool { promise = string(p); return true })
+	return promise, err
 }
 
 // SetPromise keeps the bootstrap promise, durably.
-func (l *Log) SetPromise(p string) error { return l.put(kindPromise, []byte(p)) }
+func (l *Log) SetPromise(p string) error { return l.put(kindPromise, p) }
 
 // Writer collects writes for one durable batch.
 type Writer struct {
@@ -165,7 +188,7 @@ func (l *Log) Begin() *Writer { return &Writer{l: l, b: l.st.NewWriteBatch(), s:
 func (w *Writer) Add(hs *raft.HardState, entries []raft.Entry) error {
 	if hs != nil {
 		w.s.HardState = *hs
-		if err := w.b.Set([]byte{kindHard}, seal(encodeHard(nil, hs))); err != nil {
+		if err := set(w.b, []byte{kindHard}, encodeHard(nil, hs)); err != nil {
 			return err
 		}
 	}
@@ -182,7 +205,7 @@ func (w *Writer) Add(hs *raft.HardState, entries []raft.Entry) error {
 		}
 	}
 	for i := range entries {
-		if err := w.b.Set(entryKey(entries[i].Index), encodeEntry(&entries[i])); err != nil {
+		if err := set(w.b, entryKey(entries[i].Index), encodeEntry(&entries[i])); err != nil {
 			return err
 		}
 	}
@@ -212,14 +235,15 @@ func (l *Log) Entries(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
 	var bad error
 	size, next := 0, lo
 	err := l.st.Scan(entryKey(lo), entryKey(hi+1), func(key, value []byte) bool {
-		e, err := decodeEntry(next, value)
-		if index := binary.BigEndian.Uint64(key[1:]); index != next {
-			err = &CorruptError{Index: next, What: "missing"}
+		e, err := openEntry(key, value)
+		if err == nil && e.Index != next {
+			err = missing(next)
 		}
 		if err != nil {
 			bad = err
 			return false
 		}
+		e.Data = bytes.Clone(e.Data)
 		out = append(out, e)
 		size += len(value)
 		next++
@@ -229,7 +253,7 @@ func (l *Log) Entries(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
 		err = bad
 	}
 	if err == nil && len(out) == 0 {
-		err = &CorruptError{Index: lo, What: "missing"}
+		err = missing(lo)
 	}
 	return out, err
 }
@@ -253,12 +277,12 @@ func (l *Log) CompactTo(meta raft.SnapshotMeta) error {
 
 // begin lets the log begin behind a snapshot and drops a range of entries.
 func (l *Log) begin(meta raft.SnapshotMeta, lo, hi []byte, last uint64) error {
-	b := l.st.NewBatch()
+	b := l.st.NewWriteBatch()
 	defer b.Close()
 	if err := b.DeleteRange(lo, hi); err != nil {
 		return err
 	}
-	if err := b.Set([]byte{kindSnapshot}, seal(encodeMeta(nil, &meta))); err != nil {
+	if err := set(b, []byte{kindSnapshot}, encodeMeta(nil, &meta)); err != nil {
 		return err
 	}
 	if err := b.Commit(store.Sync); err != nil {

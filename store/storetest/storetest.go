@@ -20,6 +20,7 @@ func Run(t *testing.T, open Open, synced bool) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, store.Store){
 		"scan and last": scanAndLast, "snapshots": snapshots, "batches": batches, "copies": copies, "closed": closed,
+		"ended": ended, "write only": writeOnly, "unbounded": unbounded, "two batches": twoBatches, "empty": empty, "closing": closing,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,6 +72,40 @@ func (c *Client) Do(method, path string, query url.Values, in any) ([]byte, erro
 		}
 		body = bytes.NewReader(text)
 	}
+	resp, err := c.send(c.http, method, path, query, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return out, &StatusError{resp.StatusCode, string(out)}
+	}
+	return out, nil
+}
+
+// maxErrorText bounds what is read of an answer that is no success, in bytes.
+const maxErrorText = 64 << 10
+
+// Stream makes a request of any length, which takes as long as it takes, and returns the body of a successful answer, to be
+// closed.
+func (c *Client) Stream(method, path string, body io.Reader) (io.ReadCloser, error) {
+	resp, err := c.send(&http.Client{}, method, path, nil, body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		out, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorText))
+		return nil, errors.Join(&StatusError{resp.StatusCode, string(out)}, err)
+	}
+	return resp.Body, nil
+}
+
+func (c *Client) send(via *http.Client, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
 	all := url.Values{}
 	for _, vs := range []url.Values{c.query, query} {
 		for k, v := range vs {
@@ -88,19 +123,11 @@ func (c *Client) Do(method, path string, query url.Values, in any) ([]byte, erro
 	if c.token != "" {
 		req.Header.Set("X-Consul-Token", c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := via.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the agent at %s: %w: is it running? Say where with -http-addr or CONSUL_HTTP_ADDR", c.base, err)
 	}
-	defer resp.Body.Close()
-	out, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return out, &StatusError{resp.StatusCode, string(out)}
-	}
-	return out, nil
+	return resp, nil
 }
 
 // Get decodes the answer of a GET into v.

@@ -21,6 +21,7 @@ type verb struct {
 	synopsis string
 	about    string
 	example  string
+	offline  bool // talks to no agent, so it has no flags to find one
 	// setup defines the verb's own flags and returns what runs it.
 	setup func(fs *flag.FlagSet) func(*call) error
 }
@@ -73,7 +74,9 @@ func (r *runner) flagSet() (*flag.FlagSet, *connection, func(*call) error) {
 	fs.SetOutput(io.Discard)
 	run := r.v.setup(fs)
 	var c connection
-	c.flags(fs)
+	if !r.v.offline {
+		c.flags(fs)
+	}
 	return fs, &c, run
 }
 
@@ -137,6 +140,7 @@ var groups = []group{
 	{"kv", "Interacts with the key-value store"},
 	{"catalog", "Interacts with the catalog"},
 	{"services", "Registers and deregisters services with the agent"},
+	{"snapshot", "Saves, restores and inspects snapshots of the servers' state"},
 	{"operator", "Tools for operators of a cluster"},
 	{"operator raft", "Looks at and changes the Raft configuration"},
 	{"operator autopilot", "Looks at and changes autopilot"},
@@ -150,7 +154,7 @@ func Commands(ui cli.Ui, version string) map[string]cli.CommandFactory {
 		out[g.name] = func() (cli.Command, error) { return g, nil }
 	}
 	verbs := append([]verb{versionVerb(version)}, clusterVerbs...)
-	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs} {
+	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs, recoverVerbs, snapshotVerbs} {
 		for _, v := range vs {
 			r := &runner{v: v, ui: ui, stdin: os.Stdin}
 			out[v.name] = func() (cli.Command, error) { return r, nil }

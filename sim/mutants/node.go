@@ -1,0 +1,90 @@
+package mutants
+
+var storage = []Mutant{
+	{Name: "hard-state-dropped", What: "a write of entries leaves out the hard state that comes with it", File: "node/disk.go",
+		Old: "if err := w.Add(t.HardState, t.Entries); err != nil {", New: "if len(t.Entries) > 0 {\n\t\t\t\tt.HardState = nil\n\t\t\t}\n\t\t\tif err := w.Add(t.HardState, t.Entries); err != nil {"},
+	{Name: "old-tail-kept", What: "entries behind an overwritten one stay on the disk", File: "store/raftlog/raftlog.go",
+		Old: "	if first <= w.s.LastIndex {\n", New: "	if first > w.s.LastIndex+1 {\n"},
+	{Name: "flush-lies", What: "the state is said to be durable and is not", File: "node/machine/machine.go",
+		Old: "	if err := m.st.Flush(); err != nil {\n		return Applied{}, fmt.Errorf(\"flush state: %w\", err)\n	}\n	return a, nil", New: "	return a, nil"},
+	{Name: "checksum-ignored", What: "a record is believed whatever its checksum", File: "store/raftlog/codec.go",
+		Old: "case binary.BigEndian.Uint32(v) != checksum(key, v[4:]):", New: "case binary.BigEndian.Uint32(v) != checksum(key, v[4:]) && len(v) < sealBytes:"},
+}
+
+var proposals = []Mutant{
+	{Name: "somebody-elses-result", What: "a proposal is answered with the result of the entry that took its place", File: "node/apply.go",
+		Old: "if term != e.Term {", New: "if term > e.Term {"},
+	{Name: "unknown-told-as-failed", What: "a write whose leader lost its office is told to have failed", File: "node/server.go",
+		Old: "		delete(s.terms, index)\n		s.n.answer(c, &wire.Response{Code: wire.Unknown, Err: \"leadership lost while committing log\"})\n	}\n	for _, index := range sortedKeys(s.changes) {",
+		New: "		delete(s.terms, index)\n		s.n.answer(c, &wire.Response{Code: wire.Failed, Err: \"leadership lost while committing log\"})\n	}\n	for _, index := range sortedKeys(s.changes) {"},
+	{Name: "retried-after-loss", What: "a write whose connection broke is sent again, and may take effect twice", File: "node/calls.go",
+		Old: "		if c.req.Command != nil {\n			n.answer(c, &wire.Response{Code: wire.Unknown, Err: \"lost", New: "		if c.req.Command != nil && c.req.Hops > maxHops {\n			n.answer(c, &wire.Response{Code: wire.Unknown, Err: \"lost"},
+	{Name: "same-numbers-in-each-life", What: "requests are numbered from 1 in each life of a node", File: "node/calls.go",
+		Old: "calls{last: rng.Uint64(),", New: "calls{last: rng.Uint64N(1),"},
+	{Name: "applied-twice", What: "a command is applied twice", File: "node/machine/machine.go",
+		Old: "	r, topics, err := catalog.Apply(", New: "	if _, _, err := catalog.Apply(line.txn(batch), line.index(e.Index), cmd); err != nil {\n		return err\n	}\n	r, topics, err := catalog.Apply("},
+	{Name: "apply-skipped", What: "a server leaves out a command now and then", File: "node/machine/machine.go",
+		Old: "		case raft.EntryCommand:\n", New: "		case raft.EntryCommand:\n			if len(entries) > 3 && i == 1 {\n				continue\n			}\n"},
+	{Name: "applied-out-of-order", What: "two commands of a batch are applied in the wrong order", File: "node/machine/machine.go",
+		Old: "			if err := out.command(batch, &line, e, i); err != nil {\n", New: "			if i+1 < len(entries) && entries[i+1].Type == raft.EntryCommand {\n				if err := out.command(batch, &line, &entries[i+1], i+1); err != nil {\n					return out, err\n				}\n			}\n			if err := out.command(batch, &line, e, i); err != nil {\n"},
+	{Name: "watchdog-asleep", What: "a leader with a stuck disk goes on leading", File: "node/watchdog.go",
+		Old: "if s.leads() && s.config.Voters() > 1", New: "if s.leads() && s.config.Voters() > 1000"},
+}
+
+var data = []Mutant{
+	{Name: "cas-ignores-index", What: "check-and-set sets whatever the index", File: "catalog/kv.go",
+		Old: "if exists != (c.Index != 0) || old.ModifyIndex != c.Index {", New: "if exists != (c.Index != 0) {"},
+	{Name: "delete-tree-too-little", What: "deleting a tree leaves the key that is the prefix itself and those after it", File: "catalog/kv.go",
+		Old: "	a.deleteRange(lo, prefixEnd(lo))\n", New: "	a.delete(lo)\n"},
+	{Name: "deletion-leaves-no-index", What: "a deletion changes no index", File: "catalog/kv.go",
+		Old: "	a.delete(key(tableKV, name))\n	t := Topic{Kind: TopicKV, Name: name}\n	a.bury(t, a.index)\n", New: "	a.delete(key(tableKV, name))\n	t := Topic{Kind: TopicKV, Name: name}\n"},
+	{Name: "index-goes-back", What: "a list has the index of its last entry, not of its newest", File: "catalog/kv.go",
+		Old: "		index = max(index, e.ModifyIndex)\n		list = append(list, &e)\n", New: "		index = e.ModifyIndex\n		list = append(list, &e)\n"},
+	{Name: "list-from-two-states", What: "a list leaves out what was written by the newest command", File: "catalog/kv.go",
+		Old: "		list = append(list, &e)\n", New: "		if e.ModifyIndex%7 != 0 {\n			list = append(list, &e)\n		}\n"},
+	{Name: "depends-on-the-server", What: "the outcome of a command depends on what the server did before", File: "catalog/kv.go",
+		Old: "func (a *applier) kvSet(c *KVWrite, old *DirEntry, exists bool) {\n", New: "var mutantCalls int\n\nfunc (a *applier) kvSet(c *KVWrite, old *DirEntry, exists bool) {\n	mutantCalls++\n	if mutantCalls%50 == 0 {\n		return\n	}\n"},
+}
+
+var watching = []Mutant{
+	{Name: "missed-wake-up", What: "a change during an evaluation is forgotten", File: "node/watch.go",
+		Old: "	if g.dirty {\n		g.answer = nil\n", New: "	if g.dirty && g.answer == nil {\n		g.answer = nil\n"},
+	{Name: "prefix-not-woken", What: "who watches a prefix is not woken by a key below it", File: "catalog/watches.go",
+		Old: "				if length <= len(t.Name) {\n", New: "				if length == len(t.Name) {\n"},
+	{Name: "tree-not-woken", What: "nobody is woken by the deletion of a tree", File: "catalog/watches.go",
+		Old: "			ids = w.appendTree(ids, t.Name)\n", New: ""},
+	{Name: "spurious-loop", What: "a blocking query is answered with the index it waits to be passed", File: "node/watch.go",
+		Old: "if g.answer.Index > wt.call.req.Read.MinIndex || wt.late {", New: "if g.answer.Index >= wt.call.req.Read.MinIndex || wt.late {"},
+	{Name: "cache-not-emptied", What: "an evaluation that began before a change is cached after it", File: "node/machine/cache.go",
+		Old: "	if c.applying || c.version != version ||", New: "	if c.applying ||"},
+	{Name: "cached-answer-kept", What: "a cached answer outlives the change of what it is about", File: "node/machine/cache.go",
+		Old: "	for _, id := range c.watches.Touched(topics) {\n", New: "	for _, id := range c.watches.Touched(topics[:len(topics)/2]) {\n"},
+}
+
+var gossip = []Mutant{
+	{Name: "incarnation-not-bumped", What: "a refutation does not raise the incarnation", File: "swim/learn.go",
+		Old: "c.Incarnation, c.State = max(c.Incarnation, above)+1, s", New: "c.Incarnation, c.State = max(c.Incarnation, above, 1), s"},
+	{Name: "dead-resurrected", What: "an old claim that a member lives overrides that it failed", File: "swim/precedence.go",
+		Old: "	return rank(a) > rank(b)\n", New: "	return rank(a) > rank(b) || a.State == StateAlive && b.State == StateDead\n"},
+	{Name: "suspicion-never-expires", What: "a suspected member is suspected for ever", File: "swim/learn.go",
+		Old: "func (n *Node) declareDead(m *member) {\n", New: "func (n *Node) declareDead(m *member) {\n	if m.watch != nil {\n		n.watch.set(m, n.now+1<<50)\n		return\n	}\n"},
+	{Name: "no-refutation", What: "who is suspected says nothing", File: "swim/learn.go",
+		Old: "	n.raise(u.Incarnation, n.self.claim.State)\n", New: ""},
+	{Name: "incarnation-falls", What: "a claim of a lower incarnation overrides one of a higher", File: "swim/precedence.go",
+		Old: "		return a.Incarnation > b.Incarnation\n", New: "		return a.Incarnation > b.Incarnation || a.State == StateSuspect\n"},
+	{Name: "failed-never-asked-again", What: "nobody talks to failed members, so that a partition stays", File: "swim/node.go",
+		Old: "		n.reconnect()\n", New: ""},
+}
+
+var duties = []Mutant{
+	{Name: "failure-not-in-catalog", What: "the leader does not mark the checks of a failed member", File: "node/reconcile.go",
+		Old: "			s.memberFailed(m, reg)\n", New: ""},
+	{Name: "sync-given-up", What: "an agent does not try again what could not be synced", File: "agent/sync.go",
+		Old: "	l.timers.set(timerKey{kind: timerRetry}, l.now+wait)\n", New: ""},
+	{Name: "stranger-kept", What: "an agent leaves services of its node in the catalog that it does not have", File: "agent/diff.go",
+		Old: "			l.services[id] = &service{record: *stored[id], deleted: true}\n", New: "			continue\n"},
+	{Name: "held-requests-forgotten", What: "requests that wait for a leader are not tried again when there is one", File: "node/server.go",
+		Old: "	if c.Leader != \"\" {\n		s.n.releaseHeld()\n", New: "	if c.Leader != \"\" {\n"},
+	{Name: "new-server-not-added", What: "a server that joins is never added", File: "node/reconcile.go",
+		Old: "return raft.Change{Type: raft.AddNonvoter, Server", New: "return raft.Change{Type: raft.DemoteVoter, Server"},
+}

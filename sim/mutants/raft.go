@@ -1,0 +1,88 @@
+package mutants
+
+var elections = []Mutant{
+	{Name: "vote-not-persisted", What: "a vote is not written to the disk", File: "raft/ready.go",
+		Old: "rd.HardState, o.hsWritten = &hs, hs", New: "hs.VotedFor = \"\"\n\t\trd.HardState, o.hsWritten = &hs, n.hs"},
+	{Name: "vote-before-disk", What: "a vote is sent before it is on the disk", File: "raft/election.go",
+		Old: "n.sendAfterPersist(Message{Type: MsgVoteReply, To: m.From})", New: "n.send(Message{Type: MsgVoteReply, To: m.From, Term: n.hs.Term})"},
+	{Name: "vote-twice", What: "a server votes for whoever asks, several times in a term", File: "raft/election.go",
+		Old: "return n.hs.VotedFor == id || n.hs.VotedFor == \"\" && n.leader == \"\"", New: "n.out.hsWritten.VotedFor = \"\"\n\treturn id != \"\""},
+	{Name: "vote-for-shorter-log", What: "votes compare the length of logs, not the last term", File: "raft/log.go",
+		Old: "return term > l.lastTerm() || term == l.lastTerm() && index >= l.last()", New: "return index >= l.last() || term > maxNumber"},
+	{Name: "vote-without-log", What: "a server that has lost its log votes and acknowledges as before", File: "raft/lost.go",
+		Old: "return n.log.last() == 0 && !n.forming", New: "return false"},
+	{Name: "half-is-enough", What: "half of the voters are a majority", File: "raft/quorum/quorum.go",
+		Old: "func Size(n int) int { return n/2 + 1 }", New: "func Size(n int) int { return (n + 1) / 2 }"},
+	{Name: "old-leader-obeyed", What: "appends of leaders of earlier terms are taken", File: "raft/step.go",
+		Old: "case m.Term < n.hs.Term:", New: "case m.Term < n.hs.Term && m.Type != MsgAppend:"},
+}
+
+var replication = []Mutant{
+	{Name: "ack-before-disk", What: "entries are acknowledged before they are on the disk", File: "raft/append.go",
+		Old: "n.sendAfterPersist(r)", New: "r.Term = n.hs.Term\n\t\tn.send(r)"},
+	{Name: "leader-counts-itself-early", What: "the leader counts itself before its own disk has the entry", File: "raft/leader.go",
+		Old: "index := reached(n.lead, n.log.stable,", New: "index := reached(n.lead, n.log.last(),"},
+	{Name: "old-term-commit", What: "entries of earlier terms are committed by counting (figure 8)", File: "raft/leader.go",
+		Old: "if term, _ := n.log.term(index); term != n.hs.Term {", New: "if term, _ := n.log.term(index); term > n.hs.Term {"},
+	{Name: "commit-without-quorum", What: "what the leader has on its disk is committed", File: "raft/leader.go",
+		Old: "index := reached(n.lead, n.log.stable, func(f *follower) uint64 { return f.Match })", New: "index := n.log.stable"},
+	{Name: "nonvoter-counted", What: "nonvoters count for the commitment", File: "raft/leader.go",
+		Old: "		if f.voter {\n", New: "		if f.voter || f.Match > 0 {\n"},
+	{Name: "conflict-kept", What: "an entry that is there is kept, whatever its term", File: "raft/append.go",
+		Old: "ok && term == e.Term {\n\t\t\tcontinue", New: "ok && term <= e.Term {\n\t\t\tcontinue"},
+	{Name: "truncates-what-matches", What: "an append truncates what is behind it, even where it matches", File: "raft/append.go",
+		Old: "ok && term == e.Term {\n\t\t\tcontinue", New: "ok && term == e.Term && e.Index <= n.log.committed {\n\t\t\tcontinue"},
+	{Name: "no-consistency-check", What: "an append is taken whatever stands before it", File: "raft/append.go",
+		Old: "} else if term, ok := n.log.term(prev); !ok || term != m.PrevTerm {", New: "} else if prev > n.log.last() {"},
+	{Name: "commit-beyond-match", What: "a follower commits what the leader has, although its own log may differ there", File: "raft/append.go",
+		Old: "n.commitTo(min(m.Commit, last))", New: "n.commitTo(min(m.Commit, n.log.last()))"},
+	{Name: "stale-write-counts", What: "the write of an entry that was overwritten meanwhile counts for its successor", File: "raft/ready.go",
+		Old: "o.writes[i].last = min(o.writes[i].last, index-1)", New: "_ = index"},
+	{Name: "received-is-match", What: "what a follower has received counts as being on its disk", File: "raft/append.go",
+		Old: "r.Match = min(last, n.log.stable)", New: "r.Match = last"},
+}
+
+var reads = []Mutant{
+	{Name: "read-index-alone", What: "a leader does not ask whether it still is one", File: "raft/read.go",
+		Old: "if len(r.running) == 0 || reached(n.lead, r.round, func(f *follower) uint64 { return f.round }) < r.round {", New: "if len(r.running) == 0 {"},
+	{Name: "read-before-first-commit", What: "a new leader serves reads before it has committed an entry of its term", File: "raft/leader.go",
+		Old: "func (n *Node) ready() bool { return n.log.committed >= n.lead.termStart }", New: "func (n *Node) ready() bool { return n.log.committed+1 >= n.lead.termStart || n.lead.uncommitted >= 0 }"},
+	{Name: "endless-lease", What: "a lease has no end", File: "raft/read.go",
+		Old: "|| n.now >= start+n.cfg.leaderLease() {", New: "{"},
+	{Name: "lease-from-the-answer", What: "a lease is counted from the answer, not from the question", File: "raft/leader.go",
+		Old: "f.ackedAt = max(f.ackedAt, m.SentAt)", New: "f.ackedAt = n.now + 2*n.cfg.ElectionTimeout"},
+	{Name: "promise-not-kept", What: "followers elect another leader while one has their promise", File: "raft/election.go",
+		Old: "func (n *Node) bound(m *Message) bool {\n", New: "func (n *Node) bound(m *Message) bool {\n\tif n.role != Leader {\n\t\treturn false\n\t}\n"},
+	{Name: "read-ahead-of-apply", What: "a read does not wait until its index is applied", File: "node/reads.go",
+		Old: "if index > s.applied {", New: "if index > s.applied+1000000 {"},
+	{Name: "default-is-stale", What: "default reads are served by whoever is asked", File: "node/server.go",
+		Old: "return s.leads() || c.req.Operator", New: "if r := c.req.Read; r != nil && r.Consistency == wire.Default {\n\t\tr.Consistency = wire.Stale\n\t\treturn true\n\t}\n\treturn s.leads() || c.req.Operator"},
+}
+
+var membership = []Mutant{
+	{Name: "two-pending-changes", What: "a second change of the membership does not wait for the first", File: "raft/membership.go",
+		Old: "case cur.index > n.log.committed:", New: "case cur.index > n.log.last():"},
+	{Name: "change-before-first-commit", What: "a leader changes the membership before it has committed an entry of its term", File: "raft/membership.go",
+		Old: "	case !n.ready():\n", New: "	case n.lead.termStart == 0:\n"},
+	{Name: "config-applied-late", What: "followers do not use a configuration when they append it", File: "raft/append.go",
+		Old: "		n.configs.add(entries[i:])\n", New: ""},
+	{Name: "config-not-rolled-back", What: "a configuration stays in force whose entry was truncated", File: "raft/append.go",
+		Old: "	n.configs.truncate(index)\n", New: ""},
+	{Name: "lost-voter-not-demoted", What: "a voter that lost its log is not made a nonvoter", File: "node/lost.go",
+		Old: "	if !s.config.HasVoter(id) {", New: "	if s.config.HasVoter(id) {"},
+	{Name: "promoted-never", What: "nonvoters are never promoted", File: "raft/autopilot/autopilot.go",
+		Old: "raft.Change{Type: raft.AddVoter, Server: m}", New: "raft.Change{Type: raft.AddNonvoter, Server: m}"},
+}
+
+var snapshots = []Mutant{
+	{Name: "snapshot-wrong-term", What: "after a snapshot the log begins with a wrong term", File: "raft/install.go",
+		Old: "n.log.reset(meta.Index, meta.Term)", New: "n.log.reset(meta.Index, meta.Term+1)"},
+	{Name: "snapshot-over-newer-log", What: "a snapshot empties a log that has come to contain it", File: "raft/install.go",
+		Old: "return s.Index <= n.log.committed || ok && term == s.Term", New: "return s.Index <= n.log.committed || !ok && term == s.Term+1"},
+	{Name: "snapshot-old-config", What: "after a snapshot the configuration from before stays in force", File: "raft/install.go",
+		Old: "	n.configs = configs{{index: meta.ConfigIndex, config: meta.Config}}\n", New: ""},
+	{Name: "snapshot-chunk-lost", What: "the last chunk of a snapshot is not written", File: "node/machine/snapshot.go",
+		Old: "	if err := loadChunk(r.st, w.Chunk); err != nil {\n", New: "	if w.Done && len(w.Cursor) > 0 {\n\t\treturn m.adopt(w.Meta)\n\t}\n	if err := loadChunk(r.st, w.Chunk); err != nil {\n"},
+	{Name: "compacts-too-much", What: "the log is compacted up to its end", File: "node/apply.go",
+		Old: "index := s.neededFrom(st, a.Index-keep)\n", New: "index := s.neededFrom(st, a.Index+keep)\n"},
+}
