@@ -159,6 +159,9 @@ func (s *server) serves(c *call) bool {
 	if c.req.Read != nil && c.req.Read.Consistency == wire.Stale {
 		return true
 	}
+	if r := c.req.Read; r != nil && r.Consistency == wire.Consistent && r.MinIndex == 0 && s.leader != "" {
+		return true // its index comes from the leader, its answer from here
+	}
 	return s.leads() || c.req.Operator != nil && bootstrapKind(c.req.Operator.Kind)
 }
 
