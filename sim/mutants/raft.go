@@ -13,8 +13,6 @@ var elections = []Mutant{
 		Old: "return n.log.last() == 0 && !n.forming", New: "return false"},
 	{Name: "half-is-enough", What: "half of the voters are a majority", File: "raft/quorum/quorum.go",
 		Old: "func Size(n int) int { return n/2 + 1 }", New: "func Size(n int) int { return (n + 1) / 2 }"},
-	{Name: "old-leader-obeyed", What: "appends of leaders of earlier terms are taken", File: "raft/step.go",
-		Old: "case m.Term < n.hs.Term:", New: "case m.Term < n.hs.Term && m.Type != MsgAppend:"},
 }
 
 var replication = []Mutant{
