@@ -170,7 +170,8 @@ func commit() string {
 
 func machine() map[string]any {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	m := map[string]any{"cores": runtime.NumCPU(), "kernel": strings.TrimSpace(string(kernel)), "go": runtime.Version()}
+	version, _, _ := strings.Cut(strings.TrimSpace(string(kernel)), "-") // without the build's name
+	m := map[string]any{"cores": runtime.NumCPU(), "kernel": version, "go": runtime.Version()}
 	cpus, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range bytes.Lines(cpus) {
 		if name, value, ok := strings.Cut(string(line), ":"); ok && strings.TrimSpace(name) == "model name" {
