@@ -36,19 +36,20 @@ type Host struct {
 	rpc        transport.Addr
 	rng        *prng.Rand
 
-	state  hostState
-	epoch  int // counts the node's lives: what an earlier life asked for is not answered
-	drift  int64
-	clock  clock
-	slow   time.Duration // that each input takes
-	busy   time.Duration // until when it works on earlier inputs
-	doomed bool          // its disk was corrupted and it has not started from it since
-	node   *node.Node
-	disk   *disk
-	role   roleView
-	points faultPoints
-	local  localServices
-	ends   map[string]func() // of the spans under way
+	state     hostState
+	epoch     int // counts the node's lives: what an earlier life asked for is not answered
+	drift     int64
+	clock     clock
+	slow      time.Duration // that each input takes
+	busy      time.Duration // until when it works on earlier inputs
+	doomed    bool          // its disk was corrupted and it has not started from it since
+	node      *node.Node
+	disk      *disk
+	role      roleView
+	inherited uint64 // commit index when it came to lead
+	points    faultPoints
+	local     localServices
+	ends      map[string]func() // of the spans under way
 
 	wake    time.Duration // of the tick that is scheduled
 	held    []func()      // inputs that came while paused

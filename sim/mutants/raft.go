@@ -35,7 +35,7 @@ var replication = []Mutant{
 	{Name: "commit-beyond-match", What: "a follower commits what the leader has, although its own log may differ there", File: "raft/append.go",
 		Old: "n.commitTo(min(m.Commit, last))", New: "n.commitTo(min(m.Commit, n.log.last()))"},
 	{Name: "stale-write-counts", What: "the write of an entry that was overwritten meanwhile counts for its successor", File: "raft/ready.go",
-		Old: "o.writes[i].last = min(o.writes[i].last, index-1)", New: "_ = index"},
+		Old: "o.writes[i].last = min(o.writes[i].last, index-1)", New: "o.writes[i].last += 0 * index"},
 	{Name: "received-is-match", What: "what a follower has received counts as being on its disk", File: "raft/append.go",
 		Old: "r.Match = min(last, n.log.stable)", New: "r.Match = last"},
 }
