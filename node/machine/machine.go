@@ -56,8 +56,9 @@ type Machine struct {
 	sending senders
 	receive receiver
 
-	chunkBytes int           // of snapshots
-	index      atomic.Uint64 // applied.Index, for those who read
+	chunkBytes int                     // of snapshots
+	index      atomic.Uint64           // applied.Index, for those who read
+	readers    atomic.Pointer[lineage] // line, for those who read
 }
 
 // Open opens the state in stores.
@@ -75,7 +76,16 @@ func OpenChunked(stores Stores, chunkBytes int) (*Machine, error) {
 	}
 	m.cache.clear(m.line.index(m.applied.Index))
 	m.index.Store(m.applied.Index)
+	m.setLine(m.line)
 	return m, nil
+}
+
+// setLine takes note of a lineage, which hardly ever changes.
+func (m *Machine) setLine(l lineage) {
+	m.line = l
+	if old := m.readers.Load(); old == nil || *old != l {
+		m.readers.Store(&l)
+	}
 }
 
 // Index is up to where entries were applied. Anybody may ask: what is read afterwards contains at least that.
@@ -127,8 +137,9 @@ func (m *Machine) Apply(entries []raft.Entry) (Outcome, error) {
 	if err := batch.Commit(store.NoSync); err != nil {
 		return out, fmt.Errorf("apply up to entry %d: %w", next.Index, err)
 	}
-	m.applied, m.line = *next, line
+	m.applied = *next
 	m.index.Store(next.Index)
+	m.setLine(line)
 	if out.Restored {
 		m.cache.clear(line.index(next.Index))
 	} else {
@@ -160,6 +171,9 @@ func (m *Machine) Read(q catalog.Query) (catalog.Answer, uint64, error) {
 	if q, ok := q.(*catalog.SnapshotQuery); ok {
 		return m.readPage(q)
 	}
+	if q, ok := q.(*catalog.KVGetQuery); ok {
+		return m.readKey(q)
+	}
 	key := cacheKey(q)
 	if key == "" {
 		return m.evaluate(q)
@@ -173,6 +187,20 @@ func (m *Machine) Read(q catalog.Query) (catalog.Answer, uint64, error) {
 		m.cache.put(key, version, q, answer)
 	}
 	return answer, applied, err
+}
+
+// readKey answers the most frequent query there is. A key that exists is one record, which can be read without a snapshot of the
+// store; the state that it is from is then at least as new as the index it is said to be of.
+func (m *Machine) readKey(q *catalog.KVGetQuery) (catalog.Answer, uint64, error) {
+	m.mu.RLock()
+	index, line := m.index.Load(), m.readers.Load()
+	answer, err := catalog.Run(line.view(m.st), q)
+	m.mu.RUnlock()
+	if err != nil || answer.Value.(*catalog.DirEntry) == nil {
+		return m.evaluate(q)
+	}
+	answer.Index = max(answer.Index, line.floor)
+	return answer, line.index(index), nil
 }
 
 // evaluate answers a query from a snapshot.
