@@ -155,7 +155,10 @@ func windows(ops []Op, size int) [][]Op {
 	start := 0
 	for start < len(ops) {
 		end := min(start+size, len(ops))
-		out = append(out, closed(ops[start:end]))
+		if end == len(ops) {
+			return append(out, ops[start:end])
+		}
+		out = append(out, closed(ops[start:end], ops[end].Call))
 		next := nextStart(ops, end)
 		if next < 0 {
 			break
@@ -165,12 +168,12 @@ func windows(ops []Op, size int) [][]Op {
 	return out
 }
 
-// closed ends a window: what was under way when it was cut has no known outcome in it.
-func closed(ops []Op) []Op {
-	last := ops[len(ops)-1].Call
+// closed ends a window before an operation that began at cut: what was still under way then may have seen what that one did, or
+// come after it, so it has no known outcome in the window.
+func closed(ops []Op, cut time.Duration) []Op {
 	var out []Op
 	for _, op := range ops {
-		if op.Return > last {
+		if op.Return >= cut {
 			if op.Kind.Reads() {
 				continue
 			}

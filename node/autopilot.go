@@ -133,11 +133,22 @@ func (s *server) facts(st raft.Status) autopilot.Input {
 		if v, ok := followers[raft.ID(info.ID)]; ok && v.LastContact != 0 {
 			// A follower in good health answers every heartbeat: what is beyond that interval is overdue.
 			f.LastContact = max(0, s.n.now-v.LastContact-s.n.cfg.Raft.HeartbeatInterval)
-			f.LastTerm, f.LastIndex = st.Term, v.Match
+			f.LastTerm, f.LastIndex, f.Answers = st.Term, v.Match, s.answers(v)
 		}
 		in.Facts = append(in.Facts, f)
+		delete(followers, raft.ID(info.ID))
+	}
+	for _, v := range st.Followers {
+		if _, unknown := followers[v.ID]; unknown && s.answers(v) { // gossip has not met it yet
+			in.Facts = append(in.Facts, autopilot.Facts{ID: string(v.ID), LastContact: -1, Answers: true})
+		}
 	}
 	return in
+}
+
+// answers tells whether a follower was heard from within an election timeout.
+func (s *server) answers(f raft.FollowerStatus) bool {
+	return f.LastContact != 0 && s.n.now-f.LastContact < s.n.cfg.Raft.ElectionTimeout
 }
 
 // health is autopilot's report as of now, with StableSince as the time that has passed since. nil: not known yet.

@@ -97,6 +97,7 @@ func (n *Node) Join(addrs []netip.AddrPort, done func(swim.JoinResult)) {
 	for _, a := range addrs {
 		n.router.joins[a] = append(n.router.joins[a], done)
 	}
+	n.seeds.remember(n.now, addrs)
 	n.gossip.Join(n.now, addrs)
 }
 

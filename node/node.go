@@ -37,6 +37,7 @@ type Node struct {
 	rng    *prng.Rand
 	now    time.Duration
 	clock  clockWatch
+	seeds  seeds
 	gossip *swim.Node
 	local  *agent.Local
 	router *router
@@ -52,7 +53,7 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, env: env, rng: rng, now: env.Now()}
+	n := &Node{cfg: cfg, env: env, rng: rng, now: env.Now(), seeds: seeds{at: never}}
 	var err error
 	if n.gossip, err = swim.New(cfg.Gossip, rng.Fork("swim"), n.now); err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
@@ -77,7 +78,7 @@ func (n *Node) Config() Config { return n.cfg }
 
 // NextDeadline is when OnTick is due if nothing else happens before.
 func (n *Node) NextDeadline() time.Duration {
-	next := min(n.gossip.NextDeadline(), n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline())
+	next := min(n.gossip.NextDeadline(), n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline(), n.seeds.at)
 	if n.server != nil {
 		next = min(next, n.server.nextDeadline())
 	}
@@ -95,6 +96,7 @@ func (n *Node) OnTick() {
 	}
 	n.expireCalls()
 	n.leaveTick()
+	n.rejoinTick()
 	if n.server != nil {
 		n.server.tick()
 	}
@@ -184,6 +186,9 @@ func (n *Node) begin() {
 // Drain carries out what the inputs since the last call led to. It ends because each round
 // only goes on while there is something to hand to the Env.
 func (n *Node) Drain() {
+	if n.server != nil {
+		defer n.server.publishView()
+	}
 	for again := true; again; {
 		again = n.drainGossip()
 		again = n.drainAgent() || again

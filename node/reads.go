@@ -109,7 +109,7 @@ func (s *server) stamp(c *call, resp *wire.Response) {
 	resp.Consistency = c.req.Read.Consistency
 	resp.KnownLeader = s.leader != ""
 	resp.Leader = string(s.leaderAddr())
-	if !s.leads() {
+	if !s.leads() && c.req.Read.Consistency == wire.Stale {
 		resp.LastContact = s.n.now - s.raft.Status().LastContact
 	}
 }

@@ -48,6 +48,7 @@ type server struct {
 	autopilot pilot
 	transfer  transfer
 	watchdog  watchdog
+	view      ReadView // as published last
 }
 
 func newServer(n *Node, disk Disk) (*server, error) {
@@ -159,6 +160,9 @@ func (s *server) serves(c *call) bool {
 	if c.req.Read != nil && c.req.Read.Consistency == wire.Stale {
 		return true
 	}
+	if r := c.req.Read; r != nil && r.Consistency == wire.Consistent && r.MinIndex == 0 && s.leader != "" {
+		return true // its index comes from the leader, its answer from here
+	}
 	return s.leads() || c.req.Operator != nil && bootstrapKind(c.req.Operator.Kind)
 }
 
@@ -214,6 +218,7 @@ func (s *server) drain() bool {
 	if rd.RoleChange != nil {
 		s.onRole(*rd.RoleChange)
 	}
+	s.publishView()
 	for i := range rd.Messages {
 		s.send(&rd.Messages[i])
 	}

@@ -48,7 +48,7 @@ type Node struct {
 	forming  bool        // see MayForm
 	lead     *leadership // while Leader
 	incoming *incoming   // snapshot being received
-	asked    []askedRead // reads forwarded to the leader
+	asking   asking      // reads forwarded to the leader
 
 	out     outbox
 	garbage uint64
@@ -137,7 +137,7 @@ func (n *Node) Tick(now time.Duration) {
 		n.abortTransfer()
 	}
 	if n.timers.Fired(timerReads, n.now) {
-		n.giveUpReads()
+		n.failAskedReads()
 	}
 	n.checkInvariants()
 }

@@ -22,10 +22,10 @@ type readRounds struct {
 	queued  []read // came later, wait for the next one
 }
 
-// askedRead is a read that was forwarded to the leader.
-type askedRead struct {
-	id       uint64
-	deadline time.Duration
+// asking is what a follower asks its leader: one question at a time, for all reads that came before it was sent.
+type asking struct {
+	running []uint64 // reads that the question under way is for; its ReadID is the first of them
+	queued  []uint64 // came later, wait for the next question
 }
 
 // ReadIndex asks for an index such that a state machine that has applied it contains everything
@@ -39,11 +39,21 @@ func (n *Node) ReadIndex(now time.Duration, id uint64) {
 	case n.leader == "":
 		n.answerRead(ReadState{ID: id, Err: ErrNoLeader})
 	default:
-		n.asked = append(n.asked, askedRead{id, n.now + n.cfg.ElectionTimeout})
-		n.timers.Set(timerReads, n.asked[0].deadline)
-		n.send(Message{Type: MsgReadIndex, To: n.leader, Term: n.hs.Term, ReadID: id})
+		n.asking.queued = append(n.asking.queued, id)
+		n.ask()
 	}
 	n.checkInvariants()
+}
+
+// ask asks the leader for all queued reads, unless it is being asked.
+func (n *Node) ask() {
+	a := &n.asking
+	if len(a.running) > 0 || len(a.queued) == 0 {
+		return
+	}
+	a.running, a.queued = a.queued, a.running[:0]
+	n.timers.Set(timerReads, n.now+n.cfg.ElectionTimeout)
+	n.send(Message{Type: MsgReadIndex, To: n.leader, Term: n.hs.Term, ReadID: a.running[0]})
 }
 
 func (n *Node) answerRead(s ReadState) { n.out.reads = append(n.out.reads, s) }
@@ -103,43 +113,30 @@ func (n *Node) refuseReadIndex(m *Message) {
 	n.reply(Message{Type: MsgReadIndexReply, To: m.From, ReadID: m.ReadID, Reject: true})
 }
 
-// onReadIndexReply answers the read that the leader was asked for.
+// onReadIndexReply answers the reads that the leader was asked for.
 func (n *Node) onReadIndexReply(m *Message) {
-	i := slices.IndexFunc(n.asked, func(a askedRead) bool { return a.id == m.ReadID })
-	if i < 0 || m.From != n.leader {
+	a := &n.asking
+	if len(a.running) == 0 || a.running[0] != m.ReadID || m.From != n.leader {
 		return
 	}
-	n.asked = slices.Delete(n.asked, i, i+1)
-	s := ReadState{ID: m.ReadID, Index: m.Index}
 	if m.Reject {
-		s = ReadState{ID: m.ReadID, Err: ErrNoLeader}
+		n.failAskedReads()
+		return
 	}
-	n.answerRead(s)
-	n.armReadTimer()
+	for _, id := range a.running {
+		n.answerRead(ReadState{ID: id, Index: m.Index})
+	}
+	a.running = a.running[:0]
+	n.timers.Clear(timerReads)
+	n.ask()
 }
 
-func (n *Node) armReadTimer() {
-	n.timers.Set(timerReads, tick.Never)
-	if len(n.asked) > 0 {
-		n.timers.Set(timerReads, n.asked[0].deadline)
-	}
-}
-
-// giveUpReads answers the reads whose question or answer was lost.
-func (n *Node) giveUpReads() {
-	for len(n.asked) > 0 && n.asked[0].deadline <= n.now {
-		n.answerRead(ReadState{ID: n.asked[0].id, Err: ErrNoLeader})
-		n.asked = n.asked[1:]
-	}
-	n.armReadTimer()
-}
-
-// failAskedReads answers all forwarded reads when their leader is lost.
+// failAskedReads answers all reads that wait for the leader: it was lost, or the question or its answer were.
 func (n *Node) failAskedReads() {
-	for _, a := range n.asked {
-		n.answerRead(ReadState{ID: a.id, Err: ErrNoLeader})
+	for _, id := range slices.Concat(n.asking.running, n.asking.queued) {
+		n.answerRead(ReadState{ID: id, Err: ErrNoLeader})
 	}
-	n.asked = nil
+	n.asking = asking{}
 	n.timers.Clear(timerReads)
 }
 
@@ -148,14 +145,32 @@ func (n *Node) failAskedReads() {
 // (thesis section 6.4.1). If not ok, use ReadIndex.
 func (n *Node) LeaseRead(now time.Duration) (index uint64, ok bool) {
 	n.advance(now)
-	if n.lead == nil || !n.ready() || n.lead.transferee != "" || n.cfg.FaultPoints.Fire("raft/no-lease") {
+	if until, _ := n.lease(); n.now >= until || n.cfg.FaultPoints.Fire("raft/no-lease") {
 		return 0, false
 	}
-	if !n.soleVoter() {
-		start := reached(n.lead, n.now, func(f *follower) time.Duration { return f.ackedAt })
-		if start <= n.lead.leaseAfter || n.now >= start+n.cfg.leaderLease() {
-			return 0, false
-		}
-	}
 	return n.log.committed, true
+}
+
+// Lease returns until when LeaseRead will answer, whether this is the only voter, and the index that it would answer with
+// now; 0 without a lease. Until then nobody else commits anything.
+func (n *Node) Lease(now time.Duration) (until time.Duration, sole bool, index uint64) {
+	n.advance(now)
+	if until, sole = n.lease(); n.now >= until {
+		return 0, false, 0
+	}
+	return until, sole, n.log.committed
+}
+
+func (n *Node) lease() (until time.Duration, sole bool) {
+	if n.lead == nil || !n.ready() || n.lead.transferee != "" {
+		return 0, false
+	}
+	if n.soleVoter() {
+		return tick.Never, true
+	}
+	start := reached(n.lead, n.now, func(f *follower) time.Duration { return f.ackedAt })
+	if start <= n.lead.leaseAfter {
+		return 0, false
+	}
+	return start + n.cfg.leaderLease(), false
 }

@@ -31,7 +31,7 @@ func (n *Node) sendAppend(f *follower) bool {
 	case !ok && prev >= n.log.first:
 		n.readLog(f, prev)
 		return false
-	case !ok || f.Next < n.log.first && f.Next <= n.log.base || n.cfg.FaultPoints.Fire("raft/snapshot-in-place-of-log"):
+	case !ok || f.Next < n.log.first && f.Next <= n.log.base || n.log.applied > 0 && n.cfg.FaultPoints.Fire("raft/snapshot-in-place-of-log"):
 		n.beginSnapshot(f)
 		return false
 	case f.Next <= n.log.base:

@@ -39,6 +39,7 @@ func (c *checkers) verify(name string, err error) {
 
 func (c *checkers) elected(h *Host, st raft.Status) {
 	c.w.note("elected", uint64(h.index), st.Term)
+	h.inherited = st.CommitIndex
 	c.verify("election safety", c.election.Elected(st.ID, st.Term))
 	m := &h.disk.issued
 	c.verify("leader completeness", c.completeness.Elected(st.ID, st.Term, m.first, m.term))
@@ -112,8 +113,11 @@ func (c *checkers) committed(h *Host, entries []raft.Entry) {
 	for i := range entries {
 		c.committedOne(h, &entries[i])
 	}
-	if last := entries[len(entries)-1]; h.role.role == raft.Leader && h.role.term == last.Term {
+	if last := entries[len(entries)-1]; h.role.role == raft.Leader {
 		st, _ := h.node.RaftStatus()
+		if t, ok := h.disk.issued.term(st.CommitIndex); ok && st.Role == raft.Leader && st.CommitIndex > h.inherited {
+			c.verify("commit quorum", c.quorum.OwnTerm(h.name, st.CommitIndex, t, st.Term))
+		}
 		onDisk, voters := c.onDisk(st.Config, last.Index, last.Term)
 		c.verify("commit quorum", c.quorum.Committed(h.name, last.Index, onDisk, voters))
 	}

@@ -81,8 +81,9 @@ func Swarm(seed uint64) Options {
 		f.DriftPercent = 1 + r.IntN(4)
 	}
 	for _, k := range faultKinds {
-		if v := r.Duration(k.lo, k.hi); on() {
-			f.Every[k.name] = v
+		// A stream of its own: a new kind leaves what older ones do in a seed as it was.
+		if kr := r.Fork(k.name); kr.Chance(1, 2) {
+			f.Every[k.name] = kr.Duration(k.lo, k.hi)
 		}
 	}
 	return o

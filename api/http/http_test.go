@@ -220,6 +220,24 @@ func TestACallerThatGoesEndsABlockingRead(t *testing.T) {
 	<-ended
 }
 
+// The context of a request ends with the server, too. Who still waits must not take the silence for success.
+func TestRequestsUnderWayAtTheEndFail(t *testing.T) {
+	t.Parallel()
+	for _, r := range []*http.Request{
+		httptest.NewRequest("PUT", "/v1/kv/a", strings.NewReader("v")),
+		httptest.NewRequest("DELETE", "/v1/kv/a", nil),
+		httptest.NewRequest("GET", "/v1/kv/a?index=1", nil),
+		httptest.NewRequest("PUT", "/v1/catalog/deregister", strings.NewReader(`{"Node":"n","ServiceID":"s"}`)),
+	} {
+		s := New(Config{Datacenter: "dc1"}, &fake{block: true}, hclog.NewNullLogger())
+		w := httptest.NewRecorder()
+		require.NoError(t, s.Close(t.Context()))
+		s.ServeHTTP(w, r.WithContext(s.ctx))
+		require.Equal(t, http.StatusInternalServerError, w.Code, "%s %s", r.Method, r.URL)
+		require.NotEmpty(t, w.Body.String())
+	}
+}
+
 func TestConnectionsOfOneClientAreBounded(t *testing.T) {
 	t.Parallel()
 	c := connCount{limit: 1, open: map[string]int{}}

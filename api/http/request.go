@@ -280,10 +280,9 @@ func (q *request) fail(err error) {
 	case errors.As(err, &unknown):
 		code = http.StatusNotFound
 	}
-	if q.r.Context().Err() != nil {
-		return // nobody waits for it
-	}
-	if code >= 500 {
+	// A context that has ended does not tell that nobody waits: this server may be closing. Without an answer from
+	// here it would be 200, and a write that may never have happened would look done.
+	if code >= 500 && q.r.Context().Err() == nil {
 		q.s.log.Error("http: Request error", "method", q.r.Method, "url", q.r.URL.Path, "from", q.r.RemoteAddr, "error", err)
 	}
 	q.w.Header().Set("Content-Type", "text/plain; charset=utf-8")

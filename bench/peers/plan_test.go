@@ -48,6 +48,16 @@ func TestRatioIsOfTheSameRound(t *testing.T) {
 	require.Equal(t, [2]float64{2, 100}, [2]float64{rows[1].RateMin, rows[1].RateMax})
 }
 
+func TestBusyMachineIsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, p99 := range []time.Duration{200 * time.Microsecond, 4 * time.Millisecond} {
+		r := newResults()
+		r.add(key{shape{1, 1}, "fsync-append"}, cell{rate: 1, p50: 100 * time.Microsecond, p99: p99})
+		r.add(key{shape{1, 1}, "concord"}, cell{rate: 1, p50: 100 * time.Microsecond, p99: time.Second})
+		require.Equal(t, p99 > time.Millisecond, r.busy())
+	}
+}
+
 // TestEverySystemCommits starts each system as a measurement does. It cannot run beside other tests of timing.
 func TestEverySystemCommits(t *testing.T) {
 	if testing.Short() {

@@ -127,13 +127,21 @@ func (r *results) print(out io.Writer) {
 			w.Rate, w.RateMin, w.RateMax, ratio, w.P50, w.P99, w.Allocs, w.Bytes, w.CPU, w.Errors)
 	}
 	t.Flush()
+	if r.busy() {
+		fmt.Fprintln(out, "\nThe machine was busy: bare fsyncs took very different times. Measure again when it is quiet.")
+	}
+}
+
+// busy tells whether something else had the disk or the cores: undisturbed, the p99 of a bare fsync is about twice its p50.
+func (r *results) busy() bool {
+	return slices.ContainsFunc(r.rows(), func(w row) bool { return strings.HasPrefix(w.System, "fsync-") && w.P99 > 5*w.P50 })
 }
 
 // append adds a line to the history of measurements.
 func (r *results) append(path, commit string, o options) error {
 	line, err := json.Marshal(map[string]any{
 		"benchmark": "peers", "at": time.Now().UTC().Format(time.RFC3339), "commit": commit, "machine": machine(),
-		"rounds": o.rounds, "seconds": o.length.Seconds(), "warm_seconds": o.warm.Seconds(), "command_bytes": len(command), "rows": r.rows(),
+		"rounds": o.rounds, "seconds": o.length.Seconds(), "warm_seconds": o.warm.Seconds(), "command_bytes": len(command), "busy": r.busy(), "rows": r.rows(),
 	})
 	if err != nil {
 		return err
@@ -162,7 +170,8 @@ func commit() string {
 
 func machine() map[string]any {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	m := map[string]any{"cores": runtime.NumCPU(), "kernel": strings.TrimSpace(string(kernel)), "go": runtime.Version()}
+	version, _, _ := strings.Cut(strings.TrimSpace(string(kernel)), "-") // without the build's name
+	m := map[string]any{"cores": runtime.NumCPU(), "kernel": version, "go": runtime.Version()}
 	cpus, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range bytes.Lines(cpus) {
 		if name, value, ok := strings.Cut(string(line), ":"); ok && strings.TrimSpace(name) == "model name" {

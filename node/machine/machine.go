@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"concord/catalog"
 	"concord/raft"
@@ -55,7 +56,8 @@ type Machine struct {
 	sending senders
 	receive receiver
 
-	chunkBytes int // of snapshots
+	chunkBytes int           // of snapshots
+	index      atomic.Uint64 // applied.Index, for those who read
 }
 
 // Open opens the state in stores.
@@ -72,8 +74,12 @@ func OpenChunked(stores Stores, chunkBytes int) (*Machine, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	m.cache.clear(m.line.index(m.applied.Index))
+	m.index.Store(m.applied.Index)
 	return m, nil
 }
+
+// Index is up to where entries were applied. Anybody may ask: what is read afterwards contains at least that.
+func (m *Machine) Index() uint64 { return m.index.Load() }
 
 // Applied tells what the state contains. Only the applying goroutine may call it.
 func (m *Machine) Applied() Applied { return m.applied }
@@ -122,6 +128,7 @@ func (m *Machine) Apply(entries []raft.Entry) (Outcome, error) {
 		return out, fmt.Errorf("apply up to entry %d: %w", next.Index, err)
 	}
 	m.applied, m.line = *next, line
+	m.index.Store(next.Index)
 	if out.Restored {
 		m.cache.clear(line.index(next.Index))
 	} else {

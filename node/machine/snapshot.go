@@ -194,6 +194,7 @@ func (m *Machine) adopt(meta raft.SnapshotMeta) error {
 		return errors.Join(fmt.Errorf("install snapshot: %w", err), m.receive.abandon())
 	}
 	m.receive, m.st, m.applied, m.line = receiver{}, st, a, line
+	m.index.Store(a.Index)
 	m.cache.clear(line.index(a.Index))
 	return nil
 }

@@ -89,10 +89,14 @@ func (s *server) observe(now time.Duration, cfg Config, in *Input, m raft.Server
 	if known && healthy != s.Healthy {
 		s.StableSince = now
 	}
-	if f.Liveness != Alive && s.liveness == Alive {
+	liveness := f.Liveness
+	if f.Answers && liveness != Left {
+		liveness = Alive
+	}
+	if liveness != Alive && s.liveness == Alive {
 		s.deadSince = now
 	}
-	s.liveness = f.Liveness
+	s.liveness = liveness
 	s.ServerHealth = ServerHealth{
 		ID: string(m.ID), Name: f.Name, Address: f.Address, Version: f.Version, SerfStatus: f.Liveness.String(),
 		Leader: m.ID == in.Leader, Voter: m.Suffrage == raft.Voter, Healthy: healthy,

@@ -203,3 +203,24 @@ func TestNeverBelowALivingMajority(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoAnswersIsNotRemoved: gossip may not have met a server yet, or be cut off from it, that Raft hears from.
+func TestWhoAnswersIsNotRemoved(t *testing.T) {
+	t.Parallel()
+	for name, facts := range map[string]autopilot.Facts{
+		"gossip never saw it":  {ID: "c", LastContact: -1, Answers: true},
+		"gossip says failed":   {ID: "c", Liveness: autopilot.Failed, Answers: true},
+		"nobody hears from it": {ID: "c", Liveness: autopilot.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := autopilot.New()
+			input := in("ABC", "")
+			input.Facts[2] = facts
+			_, removed := a.Step(0, config(), input)
+			require.False(t, removed)
+			_, removed = a.Step(time.Minute, config(), input)
+			require.Equal(t, !facts.Answers, removed)
+		})
+	}
+}

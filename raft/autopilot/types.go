@@ -72,6 +72,8 @@ type Facts struct {
 	// LastContact is how long ago it heard from the leader, as it tells; negative: it never
 	// did. The leader's own does not count.
 	LastContact time.Duration
+	// Answers tells that it answers the leader now: it is not dead, whatever gossip says.
+	Answers bool
 	// LastTerm and LastIndex are the end of its log, as it tells.
 	LastTerm, LastIndex uint64
 }

@@ -13,8 +13,6 @@ var elections = []Mutant{
 		Old: "return n.log.last() == 0 && !n.forming", New: "return false"},
 	{Name: "half-is-enough", What: "half of the voters are a majority", File: "raft/quorum/quorum.go",
 		Old: "func Size(n int) int { return n/2 + 1 }", New: "func Size(n int) int { return (n + 1) / 2 }"},
-	{Name: "old-leader-obeyed", What: "appends of leaders of earlier terms are taken", File: "raft/step.go",
-		Old: "case m.Term < n.hs.Term:", New: "case m.Term < n.hs.Term && m.Type != MsgAppend:"},
 }
 
 var replication = []Mutant{
@@ -37,7 +35,7 @@ var replication = []Mutant{
 	{Name: "commit-beyond-match", What: "a follower commits what the leader has, although its own log may differ there", File: "raft/append.go",
 		Old: "n.commitTo(min(m.Commit, last))", New: "n.commitTo(min(m.Commit, n.log.last()))"},
 	{Name: "stale-write-counts", What: "the write of an entry that was overwritten meanwhile counts for its successor", File: "raft/ready.go",
-		Old: "o.writes[i].last = min(o.writes[i].last, index-1)", New: "_ = index"},
+		Old: "o.writes[i].last = min(o.writes[i].last, index-1)", New: "o.writes[i].last += 0 * index"},
 	{Name: "received-is-match", What: "what a follower has received counts as being on its disk", File: "raft/append.go",
 		Old: "r.Match = min(last, n.log.stable)", New: "r.Match = last"},
 }

@@ -37,7 +37,7 @@ func unseal(key, v []byte) (payload []byte, reason string) {
 	case len(v) < sealBytes:
 		return nil, "cut off"
 	case binary.BigEndian.Uint32(v) != checksum(key, v[4:]):
-		return nil, "wrong checksum"
+		return nil, "damaged (wrong checksum)"
 	case v[4] != recordVersion:
 		return nil, fmt.Sprintf("in format %d, which this release does not know", v[4])
 	}

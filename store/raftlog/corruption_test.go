@@ -183,13 +183,13 @@ func TestCorruption(t *testing.T) {
 		change func(key, value string) (record, bool)
 		reason string
 	}{
-		"a flipped bit": {func(k, v string) (record, bool) { return record{k, flipped(v, len(v)-1, 1)}, true }, "entry 4 is wrong checksum"},
+		"a flipped bit": {func(k, v string) (record, bool) { return record{k, flipped(v, len(v)-1, 1)}, true }, "entry 4 is damaged (wrong checksum)"},
 		"cut off":       {func(k, v string) (record, bool) { return record{k, v[:3]}, true }, "entry 4 is cut off"},
 		"missing":       {func(k, v string) (record, bool) { return record{}, false }, "entry 4 is missing"},
 		"another entry": {func(k, v string) (record, bool) {
 			e := entry(5, 2, "")
 			return record{k, string(seal(entryKey(5), encodeEntry(&e)))}, true
-		}, "entry 4 is wrong checksum"},
+		}, "entry 4 is damaged (wrong checksum)"},
 		"an older term": {func(k, v string) (record, bool) {
 			e := entry(4, 1, "")
 			return record{k, string(seal([]byte(k), encodeEntry(&e)))}, true

@@ -42,7 +42,7 @@ func (e *CorruptError) Error() string {
 	if e.Index != 0 {
 		what = fmt.Sprintf("entry %d is %s", e.Index, e.Reason)
 	}
-	return "the raft log is corrupt: " + what + ": if a quorum of the other servers is up, remove this server's data directory, so that it joins anew and gets a snapshot; if not, see `operator raft recover`"
+	return "the raft log is corrupt: " + what + ": if a quorum of the other servers is up, remove this server's data directory, so that it joins anew and gets a snapshot; if not, run `operator raft recover` first, on a server whose data is whole"
 }
 
 // State is what the log knows besides its entries.

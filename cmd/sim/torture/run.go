@@ -19,6 +19,7 @@ import (
 // test is one run: servers, clients and a nemesis.
 type test struct {
 	options  options
+	dir      string // data and logs of the servers
 	network  *network
 	servers  []*server
 	watch    *watch
@@ -29,7 +30,7 @@ type test struct {
 }
 
 func newTest(o options, dir, program string, n *network) (*test, error) {
-	t := &test{options: o, network: n, watch: newWatch(), tally: newTally(), rng: prng.New(o.seed)}
+	t := &test{options: o, dir: dir, network: n, watch: newWatch(), tally: newTally(), rng: prng.New(o.seed)}
 	t.workload = &workload{watch: t.watch, tally: t.tally, history: &lin.History{}}
 	for i := range o.servers {
 		s, err := newServer(i, filepath.Join(dir, fmt.Sprintf("server-%d", i+1)), program, n, t.watch)
@@ -86,6 +87,7 @@ func (t *test) interruptible() (context.Context, context.CancelFunc) {
 		}
 		cancel()
 		<-signals
+		fmt.Println("data and logs:", t.dir)
 		os.Exit(exitUsage) // the kernel ends the servers with this process (see server.start)
 	}()
 	return ctx, cancel

@@ -41,12 +41,11 @@ type options struct {
 	seed             uint64
 	html, binary     string
 	keep             bool
+	parent           string // folder of data and logs, "" for the machine's folder of temporary files
 }
 
 // Main runs "sim torture" with the arguments that follow these words and returns the exit code.
 func Main(args []string) int {
-	// Processes are started by the thread whose end would kill them (see server.start), so that thread must not end.
-	runtime.LockOSThread()
 	o, err := parse(args)
 	if err != nil {
 		return exitUsage
@@ -120,6 +119,9 @@ func (o options) args() []string {
 
 // run gets binary and network ready and tortures.
 func (o options) run() (int, error) {
+	// What is started ends with the thread that started it (see server.start), so this one must not end before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if program := os.Getenv(insideVar); program != "" {
 		n, err := inNamespaces(o.servers)
 		if err != nil {
@@ -164,15 +166,17 @@ func (o options) program() (path string, clean func(), err error) {
 
 func (o options) torture(program string, n *network) (code int, err error) {
 	defer n.close()
-	dir, err := os.MkdirTemp("", "concord-torture-")
+	dir, err := os.MkdirTemp(o.parent, "concord-torture-")
 	if err != nil {
 		return 0, err
 	}
 	defer func() {
 		if o.keep || err != nil || code != exitOK {
 			fmt.Println("data and logs:", dir)
-		} else {
-			os.RemoveAll(dir)
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Println(err)
 		}
 	}()
 	t, err := newTest(o, dir, program, n)

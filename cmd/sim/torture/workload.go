@@ -83,6 +83,7 @@ const (
 	keysPerEpoch      = 4
 	instancesPerEpoch = 2
 	maxThink          = 15 * time.Millisecond
+	thinkAfterFailure = 200 * time.Millisecond // connections are refused at once, and say nothing
 )
 
 func newClient(w *workload, n int, rng *prng.Rand) *client {
@@ -99,8 +100,11 @@ func (c *client) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		c.do(c.draw())
-		timer.Reset(c.rng.Duration(0, maxThink))
+		think := maxThink
+		if c.do(c.draw()) == lin.Failed {
+			think = thinkAfterFailure
+		}
+		timer.Reset(c.rng.Duration(0, think))
 	}
 }
 
