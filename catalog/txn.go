@@ -83,7 +83,7 @@ type TxnAnswer struct {
 	Errors  []TxnError
 }
 
-// size is about how long the record is.
+// size is about how long the record is; 0 if there is none, because reading it back failed.
 func (r *TxnResult) size() int {
 	switch {
 	case r.KV != nil:
@@ -92,8 +92,10 @@ func (r *TxnResult) size() int {
 		return len(encodeNode(r.Node))
 	case r.Service != nil:
 		return len(encodeService(r.Service))
+	case r.Check != nil:
+		return len(encodeCheck(r.Check))
 	}
-	return len(encodeCheck(r.Check))
+	return 0
 }
 
 // ReadOnly tells whether an operation changes nothing, so that a TxnQuery can have it. One on KV with a verb that is not
