@@ -48,6 +48,11 @@ const (
 	Unknown
 )
 
+var outcomeNames = map[Outcome]string{Done: "done", Failed: "failed", Unknown: "unknown"}
+
+// String returns the outcome's name.
+func (o Outcome) String() string { return outcomeNames[o] }
+
 // Op is one operation of one client. Every written value is unique in its history.
 type Op struct {
 	Client  int

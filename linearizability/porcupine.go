@@ -71,7 +71,7 @@ func check(what string, model porcupine.Model, ops []Op, timeout time.Duration) 
 	case porcupine.Ok:
 		return nil
 	case porcupine.Illegal:
-		return fmt.Errorf("%s: the history of %d operations is not linearizable", what, len(ops))
+		return fmt.Errorf("%s: the history of %d operations is not linearizable%s", what, len(ops), explain(model, ops, timeout))
 	}
 	return fmt.Errorf("%s: undecided after %v: the history of %d operations is too hard, shorten it", what, timeout, len(ops))
 }
