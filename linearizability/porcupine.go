@@ -87,7 +87,7 @@ func withoutUnseen(ops []Op) []Op {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(ops), func(op Op) bool {
-		return op.Outcome == Unknown && (op.Kind == Put || op.Kind == CAS) && !seen[op.Value]
+		return op.Outcome == Unknown && (op.Kind == Put || op.Kind == CAS || op.Kind == Txn) && !seen[op.Value]
 	})
 }
 
@@ -115,6 +115,9 @@ func keys(ops []Op) []string {
 	for _, op := range ops {
 		if op.Kind != List && op.Kind != DeleteTree {
 			seen[op.Key] = true
+			for _, key := range op.Also {
+				seen[key] = true
+			}
 		}
 	}
 	out := make([]string, 0, len(seen))
@@ -138,6 +141,16 @@ func project(ops []Op, key string) []Op {
 			p := op
 			p.Kind, p.Key = Delete, key
 			out = append(out, p)
+		case op.Kind == Txn && op.Key == key:
+			p := op
+			p.Kind, p.Also = CAS, nil
+			out = append(out, p)
+		case op.Kind == Txn && slices.Contains(op.Also, key):
+			if op.Outcome == Unknown || op.Swapped {
+				p := op
+				p.Kind, p.Key, p.Also = Put, key, nil
+				out = append(out, p)
+			}
 		case op.Key == key && op.Kind != List && op.Kind != DeleteTree:
 			out = append(out, op)
 		}

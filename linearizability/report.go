@@ -66,7 +66,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 
 func counts(ops []Op) []count {
 	var out []count
-	for _, kind := range []Kind{Get, List, Put, CAS, Delete, DeleteTree} {
+	for _, kind := range []Kind{Get, List, Put, CAS, Delete, DeleteTree, Txn} {
 		c := count{Kind: kind.String()}
 		var took []time.Duration
 		for i := range ops {

@@ -12,6 +12,7 @@ import (
 
 // checkers tells the invariants what happens.
 type checkers struct {
+	encoded      []byte
 	w            *World
 	election     invariants.ElectionSafety
 	votes        invariants.Votes
@@ -164,7 +165,8 @@ func (c *checkers) loses(h *Host) {
 
 func (c *checkers) applied(h *Host, d node.ApplyDone) {
 	for i := range d.Task.Entries {
-		c.verify("same outcome", c.outcome.Applied(h.name, d.Task.Entries[i].Index, fmt.Sprint(d.Outcome.Results[i])))
+		c.encoded = wire.AppendResponse(c.encoded[:0], &wire.Response{Result: &d.Outcome.Results[i]})
+		c.verify("same outcome", c.outcome.Applied(h.name, d.Task.Entries[i].Index, string(c.encoded)))
 	}
 }
 
