@@ -63,7 +63,7 @@ func (c *checkers) sending(h *Host, payload []byte) {
 		}
 		c.verify("told", c.told.Vote(&m, h.disk.hard))
 	default:
-		c.verify("told", c.told.Match(&m, h.disk.synced.last()))
+		c.verify("told", c.told.Match(&m, h.disk.onDisk()))
 	}
 }
 
@@ -102,7 +102,7 @@ func (c *checkers) writing(h *Host, entries []raft.Entry) {
 		}
 		if term != 0 && e.Type == raft.EntryConfig {
 			c.w.cover("membership change proposed")
-			c.verify("membership change", c.change.Appended(st.ID, e.Index, st.CommitIndex, c.termStart[term]))
+			c.verify("membership change", c.change.Appended(st.ID, e.Index, st.CommitIndex, c.termStart[term], h.disk.lastConfig()))
 		}
 		prev, known = e.Term, true
 		c.w.note("entry", uint64(h.index), e.Index, e.Term)

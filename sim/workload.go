@@ -58,10 +58,11 @@ func (c *client) next() {
 	}
 	c.w.begun = append(c.w.begun, label)
 	op, req := c.draw(r, h)
+	stale := req.Read != nil && req.Read.Consistency == wire.Stale
 	op.Client, op.Call, op.Node = c.id, c.w.now, h.name
 	h.request(req, func(resp *wire.Response) {
 		op.Return = c.w.now
-		c.finish(&op, resp)
+		c.finish(&op, resp, stale)
 		c.pause(r, c.next)
 	})
 }
@@ -191,7 +192,7 @@ func writtenValue(e *raft.Entry) (string, bool) {
 }
 
 // finish records how an operation ended.
-func (c *client) finish(op *lin.Op, resp *wire.Response) {
+func (c *client) finish(op *lin.Op, resp *wire.Response, stale bool) {
 	switch resp.Code {
 	case wire.OK:
 		op.Outcome = lin.Done
@@ -209,7 +210,7 @@ func (c *client) finish(op *lin.Op, resp *wire.Response) {
 		c.w.stats.Unknown++
 	}
 	c.w.note("op", uint64(c.id), uint64(op.Kind), uint64(op.Outcome), op.Index)
-	if resp.Consistency == wire.Stale && op.Kind.Reads() {
+	if stale {
 		if op.Outcome == lin.Done {
 			c.w.stale = append(c.w.stale, *op)
 		}

@@ -43,8 +43,11 @@ func (p *SingleChange) Committed(index uint64, c raft.Configuration) error {
 func (p *SingleChange) Newest() raft.Configuration { return p.config }
 
 // Appended tells that a leader appends a configuration in its term, when it has committed up to commit, and its term
-// began at the entry termStart.
-func (p *SingleChange) Appended(id raft.ID, index, commit, termStart uint64) error {
+// began at the entry termStart, and the configuration before is that of the entry last.
+func (p *SingleChange) Appended(id raft.ID, index, commit, termStart, last uint64) error {
+	if commit < last {
+		return fmt.Errorf("%s appends a configuration at %d, but that of %d is not committed, only up to %d", id, index, last, commit)
+	}
 	if commit < termStart {
 		return fmt.Errorf("%s appends a configuration at %d, but has committed only up to %d, and its term began at %d", id, index, commit, termStart)
 	}

@@ -92,6 +92,10 @@ func (h Harness) run(ctx context.Context, bin, preset string, r *Result) error {
 		"-parallel="+strconv.Itoa(h.Parallel), "-duration="+h.Duration.String())
 	out, err := cmd.CombinedOutput()
 	r.Took += time.Since(began)
+	if ctx.Err() != nil {
+		r.Seeds += h.Seeds // it hung, or was too slow: that is no finding
+		return nil
+	}
 	r.Preset = preset
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
