@@ -77,7 +77,7 @@ func (n *Node) memberships() {
 		if f == nil {
 			next := n.log.last() + 1
 			if n.cfg.FaultPoints.Fire("raft/guess-too-low") {
-				next = n.log.committed + 1
+				next = max(n.log.first, n.log.committed-min(n.log.committed, 5))
 			}
 			f = &follower{Progress: progress.New(next, n.cfg.MaxInflight), id: s.ID, lastContact: n.now, ackedAt: never, lastNews: n.now, matchedAt: n.now}
 		}

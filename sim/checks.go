@@ -182,12 +182,21 @@ func (c *checkers) acknowledged(index uint64) {
 	c.verify("durability", c.durability.Acknowledged(index, onDisk, voters))
 }
 
+// inForce checks that a server uses the newest configuration in its log, unless its log is just being replaced.
+func (c *checkers) inForce(h *Host) {
+	st, server := h.node.RaftStatus()
+	if server && st.LastIndex == h.disk.issued.last() && len(h.disk.issued.configs) > 0 {
+		c.verify("membership change", c.change.InForce(st.ID, st.ConfigIndex, h.disk.lastConfig()))
+	}
+}
+
 // beliefs looks, now and then, at what everybody believes of everybody.
 func (c *checkers) beliefs() {
 	for _, h := range c.w.hosts {
 		if h.node == nil {
 			continue
 		}
+		c.inForce(h)
 		viewer := fmt.Sprintf("%s (life %d)", h.name, h.epoch)
 		for _, m := range h.node.Members() {
 			c.verify("membership", c.membership.Seen(viewer, m))

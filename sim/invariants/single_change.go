@@ -39,6 +39,15 @@ func (p *SingleChange) Committed(index uint64, c raft.Configuration) error {
 	return nil
 }
 
+// InForce tells which configuration a server uses, by the index of its entry, and which is the newest in its log (thesis section
+// 4.1: it uses that, whether it is committed or not).
+func (p *SingleChange) InForce(id raft.ID, uses, newest uint64) error {
+	if uses != newest {
+		return fmt.Errorf("%s uses the configuration of entry %d; the newest in its log is that of %d", id, uses, newest)
+	}
+	return nil
+}
+
 // Newest is the configuration committed last.
 func (p *SingleChange) Newest() raft.Configuration { return p.config }
 
