@@ -25,8 +25,6 @@ var proposals = []Mutant{
 		Old: "		case raft.EntryCommand:\n", New: "		case raft.EntryCommand:\n			if len(entries) > 3 && i == 1 {\n				continue\n			}\n"},
 	{Name: "applied-out-of-order", What: "two commands of a batch are applied in the wrong order", File: "node/machine/machine.go",
 		Old: "			if err := out.command(batch, &line, e, i); err != nil {\n", New: "			if i+1 < len(entries) && entries[i+1].Type == raft.EntryCommand {\n				if err := out.command(batch, &line, &entries[i+1], i+1); err != nil {\n					return out, err\n				}\n			}\n			if err := out.command(batch, &line, e, i); err != nil {\n"},
-	{Name: "watchdog-asleep", What: "a leader with a stuck disk goes on leading", File: "node/watchdog.go",
-		Old: "if s.leads() && s.config.Voters() > 1", New: "if s.leads() && s.config.Voters() > 1000"},
 }
 
 var data = []Mutant{
