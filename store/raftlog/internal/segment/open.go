@@ -12,9 +12,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// FormatFile is there once a log was made, and is never removed.
+const FormatFile = "FORMAT"
+
 const (
-	formatFile = "FORMAT"
-	// format is what FORMAT contains. A reader refuses what it does not know.
+	// format is what FormatFile contains. A reader refuses what it does not know.
 	format       = "3\n"
 	segmentEnds  = ".log"
 	spareEnds    = ".spare"
@@ -62,7 +64,7 @@ func list(disk vfs.FS, dir string) (n names, err error) {
 		switch {
 		case strings.HasPrefix(name, pebbleBegins):
 			return n, fmt.Errorf("%s has a raft log in Pebble, as an earlier build wrote it, which this release does not read: run that build, or remove the server's data directory, so that it joins anew and gets a snapshot", dir)
-		case name == formatFile:
+		case name == FormatFile:
 			n.format = true
 		case isSegment && len(number) == 16:
 			k, err := strconv.ParseUint(number, 10, 64)
@@ -150,7 +152,7 @@ func (l *Log) openFolder() error {
 }
 
 func (l *Log) checkFormat() error {
-	p, err := l.read(formatFile)
+	p, err := l.read(FormatFile)
 	if err != nil {
 		return err
 	}
@@ -201,7 +203,7 @@ func (l *Log) create(n names) error {
 }
 
 func (l *Log) writeFormat() error {
-	const temporary = formatFile + ".new"
+	const temporary = FormatFile + ".new"
 	f, err := l.fs.Create(l.path(temporary), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -213,7 +215,7 @@ func (l *Log) writeFormat() error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := l.fs.Rename(l.path(temporary), l.path(formatFile)); err != nil {
+	if err := l.fs.Rename(l.path(temporary), l.path(FormatFile)); err != nil {
 		return err
 	}
 	return l.folder.Sync()
