@@ -41,7 +41,7 @@ func (e *FailedError) Unwrap() error { return e.Err }
 type Sizes struct {
 	// Segment is how many bytes a segment has, unless one group is larger; default 16 MiB.
 	Segment int64
-	// Ahead is how many zeros are written at once ahead of the end; default 256 KiB, which is the most.
+	// Ahead is how many zeros are written at once ahead of the end; default 1 MiB, which is the most.
 	Ahead int64
 	// Spares is how many files that are not needed any more are kept to be used again; default 4.
 	Spares int
@@ -60,8 +60,8 @@ func (s Sizes) withDefaults() Sizes {
 	return s
 }
 
-// zeroAhead costs one longer sync in a thousand small groups.
-const zeroAhead = 256 << 10
+// zeroAhead costs one longer sync in some thousand small groups, or in ten that are as large as a busy server makes them.
+const zeroAhead = 1 << 20
 
 var zeros [zeroAhead]byte
 
