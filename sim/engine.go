@@ -46,7 +46,7 @@ type pebbleDisk struct {
 }
 
 func (p *pebbleDisk) Open() (store.Store, error) {
-	st, err := pebblestore.Open("db", pebblestore.Options{FS: p.fs, DisableWAL: true, MemTableSize: 256 << 10, CacheSize: 1 << 20})
+	st, err := pebblestore.Open("db", pebblestore.Options{FS: p.fs, MemTableSize: 256 << 10, CacheSize: 1 << 20})
 	if err == nil {
 		p.st = st
 	}

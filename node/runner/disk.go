@@ -113,7 +113,7 @@ func (s *diskStores) Open() (store.Store, error) {
 func (s *diskStores) path(number int) string { return filepath.Join(s.dir, strconv.Itoa(number)) }
 
 func (s *diskStores) open(number int) (store.Store, error) {
-	return pebblestore.Open(s.path(number), pebblestore.Options{DisableWAL: true, OnFatal: s.onFatal})
+	return pebblestore.Open(s.path(number), pebblestore.Options{OnFatal: s.onFatal})
 }
 
 // removeOthers removes what an interrupted installation left behind.
