@@ -42,6 +42,9 @@ func (a *applier) apply(cmd Command) (Result, []Topic, error) {
 	case *Deregister:
 		a.live = make(map[Topic]bool)
 		a.deregister(c)
+	case *TxnWrite:
+		result.Txn = a.txnWrite(c)
+		result.OK = len(result.Txn.Errors) == 0
 	case *SetAutopilot:
 		a.live = make(map[Topic]bool)
 		result.OK = a.setAutopilot(c)

@@ -117,3 +117,48 @@ func BenchmarkCheckUpdate(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTxn compares a transaction with the same writes one by one, and has a look at a large deletion.
+func BenchmarkTxn(b *testing.B) {
+	ops := make([]TxnOp, MaxTxnOps)
+	for i := range ops {
+		ops[i] = kvOp(TxnSet, fmt.Sprintf("key/%04d", i), 0)
+	}
+	run := func(b *testing.B, prepare func(m *machine), cmds ...Command) {
+		m := newMachine()
+		if prepare != nil {
+			prepare(m)
+		}
+		index := uint64(1 << 20)
+		b.ReportAllocs()
+		for b.Loop() {
+			batch := m.store.NewBatch()
+			for _, cmd := range cmds {
+				index++
+				if _, _, err := Apply(batch, index, cmd); err != nil {
+					b.Fatal(err)
+				}
+			}
+			batch.Close()
+		}
+	}
+	b.Run("64 keys", func(b *testing.B) { run(b, nil, &TxnWrite{ops}) })
+	var singles []Command
+	for i := range ops {
+		singles = append(singles, &KVWrite{Op: KVSet, Key: ops[i].KV.Key, Value: ops[i].KV.Value})
+	}
+	b.Run("64 single writes", func(b *testing.B) { run(b, nil, singles...) })
+	services := func(m *machine) {
+		batch := m.store.NewBatch()
+		for i := range uint64(2000) {
+			if _, _, err := Apply(batch, i+1, withService("n", fmt.Sprintf("service-%d", i), "a", "b")); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := batch.Commit(store.NoSync); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("node of 2000 services", func(b *testing.B) { run(b, services, &TxnWrite{[]TxnOp{nodeOp(TxnDelete, "n", 0)}}) })
+	b.Run("the same alone", func(b *testing.B) { run(b, services, &Deregister{Node: "n"}) })
+}

@@ -417,7 +417,9 @@ func TestStorageErrorsAreReturned(t *testing.T) {
 	t.Parallel()
 	before := withService("n", "web", "a")
 	before.Check = &HealthCheck{Name: "c", ServiceID: "web"}
-	for _, cmd := range []Command{withService("n", "web", "b"), &Deregister{Node: "n"}, &KVWrite{Op: KVSet, Key: "k"}, &KVWrite{Op: KVDelete, Key: "old"}, &SetAutopilot{}} {
+	for _, cmd := range []Command{withService("n", "web", "b"), &Deregister{Node: "n"}, &KVWrite{Op: KVSet, Key: "k"}, &KVWrite{Op: KVDelete, Key: "old"}, &SetAutopilot{},
+		&TxnWrite{[]TxnOp{kvOp(TxnSet, "k", 0), kvOp(TxnGetTree, "k", 0), nodeOp(TxnSet, "m", 0), serviceOp(TxnSet, "m", "db", 0), checkOp(TxnSet, "m", "c", "db", 0),
+			checkOp(TxnGet, "m", "c", "", 0), kvOp(TxnDeleteTree, "old", 0), nodeOp(TxnDelete, "n", 0)}}} {
 		for left := 0; ; left++ {
 			s := newScript(t)
 			s.do(before)
@@ -449,7 +451,8 @@ func TestCorruptRecordsAreReported(t *testing.T) {
 	}))
 	require.NoError(t, b.Commit(store.NoSync))
 	for _, q := range []Query{&NodesQuery{}, &NodeServicesQuery{"n"}, &NodeServicesQuery{idA}, &NodeChecksQuery{"n"}, &HealthServiceQuery{Service: "web"},
-		&ServiceChecksQuery{Service: "web"}, &KVGetQuery{"k"}, &KVListQuery{""}, &KVKeysQuery{"", "/"}} {
+		&ServiceChecksQuery{Service: "web"}, &KVGetQuery{"k"}, &KVListQuery{""}, &KVKeysQuery{"", "/"}, &TxnQuery{[]TxnOp{kvOp(TxnGet, "k", 0)}},
+		&TxnQuery{[]TxnOp{kvOp(TxnGetTree, "k", 0)}}, &TxnQuery{[]TxnOp{serviceOp(TxnGet, "n", "web", 0)}}} {
 		_, err := Run(s.store, q)
 		require.ErrorIs(t, err, ErrVersion, "%#v", q)
 	}

@@ -1,6 +1,6 @@
 package catalog
 
-// Command is a change of the catalog: a *Register, *Deregister, *KVWrite or *SetAutopilot.
+// Command is a change of the catalog: a *Register, *Deregister, *KVWrite, *TxnWrite or *SetAutopilot.
 // Commands are what the log carries; all that an outcome depends on, time included, is in them.
 type Command interface{ command() }
 
@@ -70,4 +70,6 @@ type Result struct {
 	Err string
 	// Index is the index that the command was applied at.
 	Index uint64
+	// Txn is the answer of a TxnWrite that was not refused as a whole.
+	Txn *TxnAnswer
 }

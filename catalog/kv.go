@@ -68,7 +68,7 @@ func (a *applier) kvSet(c *KVWrite, old *DirEntry, exists bool) {
 	}
 	record := make([]byte, 0, kvHeadSize+len(e.Session)+len(e.Value))
 	a.set(key(tableKV, c.Key), appendEntry(record, &e))
-	a.topics = []Topic{{Kind: TopicKV, Name: c.Key}}
+	a.topics = append(a.topics, Topic{Kind: TopicKV, Name: c.Key})
 }
 
 func (a *applier) kvDelete(name string, exists bool) {
@@ -78,7 +78,7 @@ func (a *applier) kvDelete(name string, exists bool) {
 	a.delete(key(tableKV, name))
 	t := Topic{Kind: TopicKV, Name: name}
 	a.bury(t, a.index)
-	a.topics = []Topic{t}
+	a.topics = append(a.topics, t)
 }
 
 // kvDeleteTree deletes all keys with a prefix. However many there are, it leaves one grave.
@@ -90,7 +90,7 @@ func (a *applier) kvDeleteTree(prefix string) {
 	a.deleteRange(lo, prefixEnd(lo))
 	t := Topic{Kind: TopicKVTree, Name: prefix}
 	a.bury(t, a.index)
-	a.topics = []Topic{t}
+	a.topics = append(a.topics, t)
 }
 
 func (r *reader) kvGet(q *KVGetQuery) Answer {

@@ -15,10 +15,11 @@ type oracle struct {
 	checks    map[[2]string]HealthCheck // node, check ID
 	kv        map[string]DirEntry
 	autopilot *AutopilotConfig
+	answer    *TxnAnswer // of the last transaction that wrote
 }
 
 func newOracle() *oracle {
-	return &oracle{map[string]Node{}, map[[2]string]NodeService{}, map[[2]string]HealthCheck{}, map[string]DirEntry{}, nil}
+	return &oracle{map[string]Node{}, map[[2]string]NodeService{}, map[[2]string]HealthCheck{}, map[string]DirEntry{}, nil, nil}
 }
 
 func lower(s string) string { return strings.ToLower(s) }
@@ -42,6 +43,9 @@ func (o *oracle) apply(i uint64, cmd Command) (ok bool, refused bool) {
 		}
 	case *KVWrite:
 		return o.write(i, c)
+	case *TxnWrite:
+		o.answer = o.txn(i, c.Ops)
+		return len(o.answer.Errors) == 0, false
 	case *SetAutopilot:
 		cur := uint64(0)
 		if o.autopilot != nil {

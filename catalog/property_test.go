@@ -176,6 +176,9 @@ func checkAgainstOracle(t *rapid.T, graves, batch uint64) {
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
 		index += uint64(rapid.IntRange(1, 2).Draw(t, "gap"))
 		cmd := drawCommand(t, index)
+		if rapid.IntRange(0, 3).Draw(t, "transaction") == 0 {
+			cmd = &TxnWrite{drawTxn(t, o, index, append(writeVerbs, readVerbs...))}
+		}
 		before := m.dump(t, 0, 0xff)
 		result, topics := m.apply(t, index, cmd)
 		again, _ := twin.apply(t, index, cmd)
@@ -189,6 +192,11 @@ func checkAgainstOracle(t *rapid.T, graves, batch uint64) {
 			require.Empty(t, topics)
 			require.Equal(t, before, after, "changed something and touched nothing: %#v", cmd)
 		}
+		if result.Txn != nil {
+			sameTxn(t, o.answer, result.Txn)
+		}
+		asked := drawTxn(t, o, index, readVerbs)
+		sameTxn(t, o.txn(index, asked), m.run(t, &TxnQuery{asked}).Value.(*TxnAnswer))
 		woken := watches.Touched(topics)
 		require.True(t, slices.IsSorted(woken))
 		for i := range watched {

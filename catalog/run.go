@@ -87,6 +87,11 @@ func (r *reader) run(q Query) (Answer, error) {
 		value = r.onNodes(q.NodeMeta, r.stateChecks(q.State))
 	case *HealthServiceQuery:
 		value = r.healthService(q)
+	case *TxnQuery:
+		if err := validateTxn(q.Ops); err != nil {
+			return Answer{}, fmt.Errorf("catalog: %w", err)
+		}
+		value = r.txnQuery(q)
 	case *AutopilotQuery:
 		value = lookup(r, autopilotKey, decodeAutopilot)
 	default:

@@ -37,6 +37,8 @@ func Validate(cmd Command) error {
 		if c.Node == "" {
 			return ErrNoNode
 		}
+	case *TxnWrite:
+		return validateTxn(c.Ops)
 	case *SetAutopilot:
 	default:
 		return ErrNoCommand
@@ -72,18 +74,12 @@ func validateRegister(c *Register) error {
 	if c.Address == "" && !c.SkipNodeUpdate {
 		return ErrNoAddress
 	}
-	if c.ID != "" {
-		if err := validateUUID(c.ID); err != nil {
-			return fmt.Errorf("Bad node ID: %w", err)
-		}
+	if err := validateNodeID(c.ID); err != nil {
+		return err
 	}
-	if s := c.Service; s != nil {
-		if s.Service == "" {
-			return ErrNoServiceName
-		}
-		switch s.Address {
-		case "0.0.0.0", "::", "[::]":
-			return ErrServiceAddress
+	if c.Service != nil {
+		if err := validateService(c.Service); err != nil {
+			return err
 		}
 	}
 	for _, check := range c.checks() {
@@ -93,6 +89,27 @@ func validateRegister(c *Register) error {
 		if check.Node != "" && check.Node != c.Node {
 			return fmt.Errorf("check node %q does not match node %q", check.Node, c.Node)
 		}
+	}
+	return nil
+}
+
+func validateNodeID(id string) error {
+	if id == "" {
+		return nil
+	}
+	if err := validateUUID(id); err != nil {
+		return fmt.Errorf("Bad node ID: %w", err)
+	}
+	return nil
+}
+
+func validateService(s *NodeService) error {
+	if s.Service == "" {
+		return ErrNoServiceName
+	}
+	switch s.Address {
+	case "0.0.0.0", "::", "[::]":
+		return ErrServiceAddress
 	}
 	return nil
 }

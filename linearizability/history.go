@@ -26,9 +26,10 @@ const (
 	CAS // puts Value if the value was Expect ("" means: no such key)
 	Delete
 	DeleteTree
+	Txn // a CAS that, if it takes effect, puts Value at the keys in Also, too
 )
 
-var kindNames = map[Kind]string{Get: "get", List: "list", Put: "put", CAS: "cas", Delete: "delete", DeleteTree: "delete-tree"}
+var kindNames = map[Kind]string{Get: "get", List: "list", Put: "put", CAS: "cas", Delete: "delete", DeleteTree: "delete-tree", Txn: "txn"}
 
 // String returns the operation's name.
 func (k Kind) String() string { return kindNames[k] }
@@ -48,6 +49,11 @@ const (
 	Unknown
 )
 
+var outcomeNames = map[Outcome]string{Done: "done", Failed: "failed", Unknown: "unknown"}
+
+// String returns the outcome's name.
+func (o Outcome) String() string { return outcomeNames[o] }
+
 // Op is one operation of one client. Every written value is unique in its history.
 type Op struct {
 	Client  int
@@ -55,6 +61,7 @@ type Op struct {
 	Key     string // List, DeleteTree: the prefix
 	Value   string
 	Expect  string
+	Also    []string // Txn
 	Call    time.Duration
 	Return  time.Duration
 	Outcome Outcome
@@ -168,14 +175,18 @@ func (s state) step(op *Op) (next state, ok bool) {
 		return s.without(func(k string) bool { return k == op.Key }), true
 	case DeleteTree:
 		return s.without(func(k string) bool { return strings.HasPrefix(k, op.Key) }), true
-	case CAS:
+	case CAS, Txn:
 		v, has := s.get(op.Key)
 		fits := v == op.Expect && has == (op.Expect != "")
 		if known && fits != op.Swapped {
 			return s, false
 		}
-		if fits {
-			return s.with(op.Key, op.Value), true
+		if !fits {
+			return s, true
+		}
+		s = s.with(op.Key, op.Value)
+		for _, key := range op.Also {
+			s = s.with(key, op.Value)
 		}
 		return s, true
 	}

@@ -145,3 +145,30 @@ func TestReport(t *testing.T) {
 		require.False(t, regexp.MustCompile(`(src|href)=("|&#34;)http`).Match(b.Bytes()), "the page must need nothing from elsewhere")
 	}
 }
+
+// TestTxn: a transaction takes effect as a whole or not at all.
+func TestTxn(t *testing.T) {
+	t.Parallel()
+	txn := Op{Client: 1, Kind: Txn, Key: "a", Value: "v1", Also: []string{"b"}, Call: 1, Return: 2, Outcome: Done, Swapped: true}
+	list := func(got map[string]string) Op {
+		return Op{Client: 2, Kind: List, Call: 3, Return: 4, Outcome: Done, Got: got}
+	}
+	both, half, none := map[string]string{"a": "v1", "b": "v1"}, map[string]string{"b": "v1"}, map[string]string(nil)
+	failed, unknown := txn, txn
+	failed.Swapped = false
+	unknown.Outcome, unknown.Return, unknown.Swapped = Unknown, forever, false
+	for name, c := range map[string]struct {
+		ops []Op
+		ok  bool
+	}{
+		"all of it":               {[]Op{txn, list(both)}, true},
+		"half of it":              {[]Op{txn, list(half)}, false},
+		"lost":                    {[]Op{txn, list(none)}, false},
+		"failed without a reason": {[]Op{failed, list(none)}, false},
+		"unknown, happened":       {[]Op{unknown, list(both)}, true},
+		"unknown, did not happen": {[]Op{unknown, list(none)}, true},
+		"unknown, happened half":  {[]Op{unknown, list(half)}, false},
+	} {
+		require.Equal(t, c.ok, BlackBox(c.ops, 100, time.Minute) == nil, name)
+	}
+}

@@ -32,7 +32,44 @@ func Gated(ops []Op, timeout time.Duration) error {
 			return x.index == y.index && slices.Equal(x.s, y.s)
 		},
 	}
-	return check("gated", model, ops, timeout)
+	tight, ok := tighten(ops)
+	if !ok {
+		return fmt.Errorf("gated: the history of %d operations is not linearizable: its indexes contradict real time", len(ops))
+	}
+	return check("gated", model, tight, timeout)
+}
+
+// tighten shrinks the time in which each operation with an index must have taken effect, to what the indexes leave of it: an
+// operation comes before all of a greater index, and so before the end of each of them. What the search is spared are mostly the
+// writes without an outcome, which otherwise may come at any time until the end. Not ok: nothing is left for one of them.
+func tighten(ops []Op) (out []Op, ok bool) {
+	out, ok = slices.Clone(ops), true
+	var indexed []*Op
+	for i := range out {
+		if out[i].Index != 0 {
+			indexed = append(indexed, &out[i])
+		}
+	}
+	slices.SortStableFunc(indexed, byIndex)
+	var before, latest time.Duration // beginnings: of all of smaller rank, and with the own
+	for i, op := range indexed {
+		if i > 0 && byIndex(indexed[i-1], op) != 0 {
+			before = latest
+		}
+		latest = max(latest, op.Call)
+		op.Call = max(op.Call, before)
+	}
+	after, earliest := forever, forever // ends: of all of greater rank, and with the own
+	for i := len(indexed) - 1; i >= 0; i-- {
+		op := indexed[i]
+		if i+1 < len(indexed) && byIndex(op, indexed[i+1]) != 0 {
+			after = earliest
+		}
+		earliest = min(earliest, op.Return)
+		op.Return = min(op.Return, after)
+		ok = ok && op.Call <= op.Return
+	}
+	return out, ok
 }
 
 // BlackBox lets Porcupine find an order without looking at indexes: for each key on its own, and for windows
@@ -71,7 +108,7 @@ func check(what string, model porcupine.Model, ops []Op, timeout time.Duration) 
 	case porcupine.Ok:
 		return nil
 	case porcupine.Illegal:
-		return fmt.Errorf("%s: the history of %d operations is not linearizable", what, len(ops))
+		return fmt.Errorf("%s: the history of %d operations is not linearizable%s", what, len(ops), explain(model, ops, timeout))
 	}
 	return fmt.Errorf("%s: undecided after %v: the history of %d operations is too hard, shorten it", what, timeout, len(ops))
 }
@@ -87,7 +124,7 @@ func withoutUnseen(ops []Op) []Op {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(ops), func(op Op) bool {
-		return op.Outcome == Unknown && (op.Kind == Put || op.Kind == CAS) && !seen[op.Value]
+		return op.Outcome == Unknown && (op.Kind == Put || op.Kind == CAS || op.Kind == Txn) && !seen[op.Value]
 	})
 }
 
@@ -115,6 +152,9 @@ func keys(ops []Op) []string {
 	for _, op := range ops {
 		if op.Kind != List && op.Kind != DeleteTree {
 			seen[op.Key] = true
+			for _, key := range op.Also {
+				seen[key] = true
+			}
 		}
 	}
 	out := make([]string, 0, len(seen))
@@ -138,6 +178,16 @@ func project(ops []Op, key string) []Op {
 			p := op
 			p.Kind, p.Key = Delete, key
 			out = append(out, p)
+		case op.Kind == Txn && op.Key == key:
+			p := op
+			p.Kind, p.Also = CAS, nil
+			out = append(out, p)
+		case op.Kind == Txn && slices.Contains(op.Also, key):
+			if op.Outcome == Unknown || op.Swapped {
+				p := op
+				p.Kind, p.Key, p.Also = Put, key, nil
+				out = append(out, p)
+			}
 		case op.Key == key && op.Kind != List && op.Kind != DeleteTree:
 			out = append(out, op)
 		}

@@ -1,7 +1,6 @@
 package linearizability
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 )
@@ -12,9 +11,7 @@ import (
 func WitnessStale(ops, stale []Op, committed func(value string) uint64) error {
 	all := slices.DeleteFunc(Place(ops, committed), func(op Op) bool { return op.Kind.Reads() })
 	all = append(all, stale...)
-	slices.SortStableFunc(all, func(a, b Op) int {
-		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(order(a.Kind), order(b.Kind)))
-	})
+	slices.SortStableFunc(all, func(a, b Op) int { return byIndex(&a, &b) })
 	var s state
 	for i := range all {
 		next, ok := s.step(&all[i])

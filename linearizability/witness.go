@@ -21,10 +21,7 @@ func Witness(ops []Op, committed func(value string) uint64) error {
 	if err := realTime(placed); err != nil {
 		return fmt.Errorf("witness: %w", err)
 	}
-	// A read at an index comes after the write that made it.
-	slices.SortStableFunc(placed, func(a, b Op) int {
-		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(order(a.Kind), order(b.Kind)))
-	})
+	slices.SortStableFunc(placed, func(a, b Op) int { return byIndex(&a, &b) })
 	var s state
 	for i := range placed {
 		op := &placed[i]
@@ -50,6 +47,11 @@ func Place(ops []Op, committed func(value string) uint64) []Op {
 		placed = append(placed, op)
 	}
 	return placed
+}
+
+// byIndex compares operations by their place in the log: a read comes after the write of its index.
+func byIndex(a, b *Op) int {
+	return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(order(a.Kind), order(b.Kind)))
 }
 
 func order(k Kind) int {

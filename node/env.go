@@ -24,6 +24,8 @@ type Env interface {
 	Persist(PersistTask)
 	// Apply changes the state machine, in order; answered by OnApplied.
 	Apply(ApplyTask)
+	// View tells what reads may be answered without the node, from now on.
+	View(ReadView)
 	// Read answers a query from the state machine to its asker, or, if it is the node itself, to OnRead.
 	Read(ReadTask)
 	// Fetch reads what Raft needs to bring a follower up to date; answered by OnFetched.

@@ -186,6 +186,9 @@ func (n *Node) begin() {
 // Drain carries out what the inputs since the last call led to. It ends because each round
 // only goes on while there is something to hand to the Env.
 func (n *Node) Drain() {
+	if n.server != nil {
+		defer n.server.publishView()
+	}
 	for again := true; again; {
 		again = n.drainGossip()
 		again = n.drainAgent() || again

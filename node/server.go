@@ -48,6 +48,7 @@ type server struct {
 	autopilot pilot
 	transfer  transfer
 	watchdog  watchdog
+	view      ReadView // as published last
 }
 
 func newServer(n *Node, disk Disk) (*server, error) {
@@ -217,6 +218,7 @@ func (s *server) drain() bool {
 	if rd.RoleChange != nil {
 		s.onRole(*rd.RoleChange)
 	}
+	s.publishView()
 	for i := range rd.Messages {
 		s.send(&rd.Messages[i])
 	}

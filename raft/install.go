@@ -88,7 +88,8 @@ func (n *Node) replySnapshot(m *Message, r Message) {
 }
 
 // tryInstall hands out the final chunk once no write and no apply is under way any more, so
-// that nothing of the old log and state can overtake the new.
+// that nothing of the old log and state can overtake the new; and once the term is on disk, which the new state must not
+// be ahead of after a crash.
 func (n *Node) tryInstall() {
 	in := n.incoming
 	if in == nil || in.last == nil || in.writing {
@@ -103,7 +104,7 @@ func (n *Node) tryInstall() {
 		n.replySnapshot(&in.lastMsg, Message{Done: true, Match: min(n.log.committed, n.log.stable)})
 		return
 	}
-	if n.log.stable < n.log.last() || len(n.out.writes) > 0 || n.log.applied < n.applicable() {
+	if n.hs != n.out.hsDurable || n.log.stable < n.log.last() || len(n.out.writes) > 0 || n.log.applied < n.applicable() {
 		return
 	}
 	in.writing = true

@@ -33,3 +33,16 @@ func TestSnapshotKeepsWhatTheLogGotMeanwhile(t *testing.T) {
 	require.True(t, one(t, s.sent, raft.MsgSnapshotReply).Done)
 	require.EqualValues(t, 5, s.status().LastIndex, "entry 5 was acknowledged and is gone")
 }
+
+// TestInstallWaitsForTheTerm: after a crash a server must not find a state of a term that it knows nothing of.
+func TestInstallWaitsForTheTerm(t *testing.T) {
+	t.Parallel()
+	s := start(t, 1)
+	meta := raft.SnapshotMeta{Index: 9, Term: 7, Config: s.status().Config, ConfigIndex: 1}
+	s.n.Step(s.now, raft.Message{Type: raft.MsgSnapshot, From: "b", To: "a", Term: 7, Snapshot: &meta, Chunk: []byte("x"), Done: true, SentAt: 10})
+	rd := s.n.Ready()
+	require.NotNil(t, rd.HardState)
+	require.Nil(t, rd.ChunkWrite, "term 7 is not on disk yet")
+	s.persist(rd)
+	require.NotNil(t, s.n.Ready().ChunkWrite)
+}

@@ -75,7 +75,11 @@ func (n *Node) memberships() {
 		}
 		f := find(old, s.ID)
 		if f == nil {
-			f = &follower{Progress: progress.New(n.log.last()+1, n.cfg.MaxInflight), id: s.ID, lastContact: n.now, ackedAt: never, lastNews: n.now, matchedAt: n.now}
+			next := n.log.last() + 1
+			if n.cfg.FaultPoints.Fire("raft/guess-too-low") {
+				next = max(n.log.first, n.log.committed-min(n.log.committed, 5))
+			}
+			f = &follower{Progress: progress.New(next, n.cfg.MaxInflight), id: s.ID, lastContact: n.now, ackedAt: never, lastNews: n.now, matchedAt: n.now}
 		}
 		f.voter = s.Suffrage == Voter
 		l.followers = append(l.followers, f)

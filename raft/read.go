@@ -3,6 +3,8 @@ package raft
 import (
 	"slices"
 	"time"
+
+	"concord/internal/tick"
 )
 
 // read is a request for a read index.
@@ -143,14 +145,32 @@ func (n *Node) failAskedReads() {
 // (thesis section 6.4.1). If not ok, use ReadIndex.
 func (n *Node) LeaseRead(now time.Duration) (index uint64, ok bool) {
 	n.advance(now)
-	if n.lead == nil || !n.ready() || n.lead.transferee != "" || n.cfg.FaultPoints.Fire("raft/no-lease") {
+	if until, _ := n.lease(); n.now >= until || n.cfg.FaultPoints.Fire("raft/no-lease") {
 		return 0, false
 	}
-	if !n.soleVoter() {
-		start := reached(n.lead, n.now, func(f *follower) time.Duration { return f.ackedAt })
-		if start <= n.lead.leaseAfter || n.now >= start+n.cfg.leaderLease() {
-			return 0, false
-		}
-	}
 	return n.log.committed, true
+}
+
+// Lease returns until when LeaseRead will answer, whether this is the only voter, and the index that it would answer with
+// now; 0 without a lease. Until then nobody else commits anything.
+func (n *Node) Lease(now time.Duration) (until time.Duration, sole bool, index uint64) {
+	n.advance(now)
+	if until, sole = n.lease(); n.now >= until {
+		return 0, false, 0
+	}
+	return until, sole, n.log.committed
+}
+
+func (n *Node) lease() (until time.Duration, sole bool) {
+	if n.lead == nil || !n.ready() || n.lead.transferee != "" {
+		return 0, false
+	}
+	if n.soleVoter() {
+		return tick.Never, true
+	}
+	start := reached(n.lead, n.now, func(f *follower) time.Duration { return f.ackedAt })
+	if start <= n.lead.leaseAfter {
+		return 0, false
+	}
+	return start + n.cfg.leaderLease(), false
 }

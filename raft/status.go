@@ -51,6 +51,14 @@ type FollowerStatus struct {
 	Snapshot uint64
 }
 
+// LastContact is when this server last heard from the leader; at the leader the last time given to it.
+func (n *Node) LastContact() time.Duration {
+	if n.lead != nil {
+		return n.now
+	}
+	return n.promise.lastContact
+}
+
 // Status returns the server's present state. It allocates; it is not for hot paths.
 func (n *Node) Status() Status {
 	cur := n.configs.current()

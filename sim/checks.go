@@ -12,6 +12,7 @@ import (
 
 // checkers tells the invariants what happens.
 type checkers struct {
+	encoded      []byte
 	w            *World
 	election     invariants.ElectionSafety
 	votes        invariants.Votes
@@ -39,6 +40,7 @@ func (c *checkers) verify(name string, err error) {
 
 func (c *checkers) elected(h *Host, st raft.Status) {
 	c.w.note("elected", uint64(h.index), st.Term)
+	h.inherited = st.CommitIndex
 	c.verify("election safety", c.election.Elected(st.ID, st.Term))
 	m := &h.disk.issued
 	c.verify("leader completeness", c.completeness.Elected(st.ID, st.Term, m.first, m.term))
@@ -61,7 +63,7 @@ func (c *checkers) sending(h *Host, payload []byte) {
 		}
 		c.verify("told", c.told.Vote(&m, h.disk.hard))
 	default:
-		c.verify("told", c.told.Match(&m, h.disk.synced.last()))
+		c.verify("told", c.told.Match(&m, h.disk.onDisk()))
 	}
 }
 
@@ -100,7 +102,7 @@ func (c *checkers) writing(h *Host, entries []raft.Entry) {
 		}
 		if term != 0 && e.Type == raft.EntryConfig {
 			c.w.cover("membership change proposed")
-			c.verify("membership change", c.change.Appended(st.ID, e.Index, st.CommitIndex, c.termStart[term]))
+			c.verify("membership change", c.change.Appended(st.ID, e.Index, st.CommitIndex, c.termStart[term], h.disk.lastConfig()))
 		}
 		prev, known = e.Term, true
 		c.w.note("entry", uint64(h.index), e.Index, e.Term)
@@ -112,8 +114,11 @@ func (c *checkers) committed(h *Host, entries []raft.Entry) {
 	for i := range entries {
 		c.committedOne(h, &entries[i])
 	}
-	if last := entries[len(entries)-1]; h.role.role == raft.Leader && h.role.term == last.Term {
+	if last := entries[len(entries)-1]; h.role.role == raft.Leader {
 		st, _ := h.node.RaftStatus()
+		if t, ok := h.disk.issued.term(st.CommitIndex); ok && st.Role == raft.Leader && st.CommitIndex > h.inherited {
+			c.verify("commit quorum", c.quorum.OwnTerm(h.name, st.CommitIndex, t, st.Term))
+		}
 		onDisk, voters := c.onDisk(st.Config, last.Index, last.Term)
 		c.verify("commit quorum", c.quorum.Committed(h.name, last.Index, onDisk, voters))
 	}
@@ -160,7 +165,8 @@ func (c *checkers) loses(h *Host) {
 
 func (c *checkers) applied(h *Host, d node.ApplyDone) {
 	for i := range d.Task.Entries {
-		c.verify("same outcome", c.outcome.Applied(h.name, d.Task.Entries[i].Index, fmt.Sprint(d.Outcome.Results[i])))
+		c.encoded = wire.AppendResponse(c.encoded[:0], &wire.Response{Result: &d.Outcome.Results[i]})
+		c.verify("same outcome", c.outcome.Applied(h.name, d.Task.Entries[i].Index, string(c.encoded)))
 	}
 }
 
@@ -176,12 +182,21 @@ func (c *checkers) acknowledged(index uint64) {
 	c.verify("durability", c.durability.Acknowledged(index, onDisk, voters))
 }
 
+// inForce checks that a server uses the newest configuration in its log, unless its log is just being replaced.
+func (c *checkers) inForce(h *Host) {
+	st, server := h.node.RaftStatus()
+	if server && st.LastIndex == h.disk.issued.last() && len(h.disk.issued.configs) > 0 {
+		c.verify("membership change", c.change.InForce(st.ID, st.ConfigIndex, h.disk.lastConfig()))
+	}
+}
+
 // beliefs looks, now and then, at what everybody believes of everybody.
 func (c *checkers) beliefs() {
 	for _, h := range c.w.hosts {
 		if h.node == nil {
 			continue
 		}
+		c.inForce(h)
 		viewer := fmt.Sprintf("%s (life %d)", h.name, h.epoch)
 		for _, m := range h.node.Members() {
 			c.verify("membership", c.membership.Seen(viewer, m))

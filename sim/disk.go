@@ -116,7 +116,11 @@ func (h *Host) Persist(t node.PersistTask) {
 	d := h.disk
 	h.w.checks.persisting(h, &t)
 	if len(t.Entries) > 0 {
+		truncates := t.Entries[0].Index <= d.issued.last()
 		d.issued.write(t.Entries)
+		if truncates {
+			h.w.checks.inForce(h)
+		}
 	}
 	d.writes = append(d.writes, t)
 	d.write()

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"concord/node"
 	"concord/raft"
 )
@@ -10,18 +12,18 @@ type mirror struct {
 	first uint64 // index of terms[0]
 	terms []uint64
 	prev  uint64 // term before first
+	// configs are the indexes of the configurations in it, the one at its beginning first.
+	configs []uint64
 }
 
 func mirrorOf(found node.Disk) mirror {
-	m := mirror{first: found.Raft.Applied + 1, prev: found.Raft.AppliedTerm}
-	for _, e := range found.Raft.Entries {
-		m.terms = append(m.terms, e.Term)
-	}
+	m := mirror{first: found.Raft.Applied + 1, prev: found.Raft.AppliedTerm, configs: []uint64{found.Raft.ConfigIndex}}
+	m.add(found.Raft.Entries)
 	return m
 }
 
 func (m *mirror) clone() mirror {
-	return mirror{first: m.first, prev: m.prev, terms: append([]uint64(nil), m.terms...)}
+	return mirror{first: m.first, prev: m.prev, terms: slices.Clone(m.terms), configs: slices.Clone(m.configs)}
 }
 
 func (m *mirror) term(index uint64) (uint64, bool) {
@@ -52,8 +54,16 @@ func (m *mirror) write(entries []raft.Entry) {
 	} else {
 		m.terms = m.terms[:min(from-m.first, uint64(len(m.terms)))]
 	}
-	for _, e := range entries {
-		m.terms = append(m.terms, e.Term)
+	m.configs = slices.DeleteFunc(m.configs, func(index uint64) bool { return index >= entries[0].Index })
+	m.add(entries)
+}
+
+func (m *mirror) add(entries []raft.Entry) {
+	for i := range entries {
+		m.terms = append(m.terms, entries[i].Term)
+		if entries[i].Type == raft.EntryConfig {
+			m.configs = append(m.configs, entries[i].Index)
+		}
 	}
 }
 
@@ -67,6 +77,25 @@ func (m *mirror) take(t node.PersistTask) {
 // trim follows a log that was replaced by a snapshot.
 func (m *mirror) trim(t node.PersistTask) {
 	if t.Reset != nil {
-		*m = mirror{first: t.Reset.Index + 1, prev: t.Reset.Term}
+		*m = mirror{first: t.Reset.Index + 1, prev: t.Reset.Term, configs: []uint64{t.Reset.ConfigIndex}}
 	}
+}
+
+// onDisk is up to where the log that the node believes in is on the disk.
+func (d *disk) onDisk() uint64 {
+	for index := min(d.issued.last(), d.synced.last()); ; index-- {
+		a, known := d.issued.term(index)
+		b, also := d.synced.term(index)
+		if !known || !also || a == b {
+			return index
+		}
+	}
+}
+
+// lastConfig is the index of the newest configuration in the log, 0 if there is none.
+func (d *disk) lastConfig() uint64 {
+	if n := len(d.issued.configs); n > 0 {
+		return d.issued.configs[n-1]
+	}
+	return 0
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -57,10 +58,11 @@ func (c *client) next() {
 	}
 	c.w.begun = append(c.w.begun, label)
 	op, req := c.draw(r, h)
+	stale := req.Read != nil && req.Read.Consistency == wire.Stale
 	op.Client, op.Call, op.Node = c.id, c.w.now, h.name
 	h.request(req, func(resp *wire.Response) {
 		op.Return = c.w.now
-		c.finish(&op, resp)
+		c.finish(&op, resp, stale)
 		c.pause(r, c.next)
 	})
 }
@@ -84,7 +86,7 @@ func (c *client) draw(r *prng.Rand, h *Host) (lin.Op, *wire.Request) {
 	value := fmt.Sprintf("%d.%d", c.id, c.count)
 	key := "k" + strconv.Itoa(r.IntN(c.w.Options.Keys))
 	instance := service + "s" + strconv.Itoa(r.IntN(3))
-	switch r.IntN(13) {
+	switch r.IntN(14) {
 	case 0:
 		op, req := read(r, lin.Op{Kind: lin.Get, Key: key}, &catalog.KVGetQuery{Key: key})
 		if known := c.seen[key].index; known > 0 { // wait for a change of what was read last
@@ -110,6 +112,8 @@ func (c *client) draw(r *prng.Rand, h *Host) (lin.Op, *wire.Request) {
 		return write(lin.Op{Kind: lin.Put, Key: instance, Value: value}, registration(instance, value))
 	case 10:
 		return write(lin.Op{Kind: lin.Delete, Key: instance, Value: value}, &catalog.Deregister{Node: "ext", ServiceID: instance, Datacenter: value})
+	case 12:
+		return c.txn(r, key, value)
 	case 11:
 		h.changeService(r, value)
 		fallthrough // a read as the DNS server makes it: of any server, which says how old it may be
@@ -134,6 +138,23 @@ func read(r *prng.Rand, op lin.Op, q catalog.Query) (lin.Op, *wire.Request) {
 	return op, &wire.Request{Read: &wire.Read{Query: q, Consistency: level}}
 }
 
+// txn is a transaction of a check-and-set of one key and sets of others.
+func (c *client) txn(r *prng.Rand, key, value string) (lin.Op, *wire.Request) {
+	s := c.seen[key]
+	op := lin.Op{Kind: lin.Txn, Key: key, Value: value, Expect: s.value}
+	set := func(verb catalog.TxnVerb, key string, index uint64) catalog.TxnOp {
+		return catalog.TxnOp{Verb: verb, KV: &catalog.DirEntry{Key: key, Value: []byte(value), RaftIndex: catalog.RaftIndex{ModifyIndex: index}}}
+	}
+	cmd := &catalog.TxnWrite{Ops: []catalog.TxnOp{set(catalog.TxnCAS, key, s.index)}}
+	for range 1 + r.IntN(2) {
+		if other := "k" + strconv.Itoa(r.IntN(c.w.Options.Keys)); other != key && !slices.Contains(op.Also, other) {
+			op.Also = append(op.Also, other)
+			cmd.Ops = append(cmd.Ops, set(catalog.TxnSet, other, 0))
+		}
+	}
+	return write(op, cmd)
+}
+
 // deletion is a delete that carries its unique value, where the state machine does not look, so that
 // it can be found in the log.
 func deletion(op catalog.KVOp, key, value string) *catalog.KVWrite {
@@ -156,6 +177,8 @@ func writtenValue(e *raft.Entry) (string, bool) {
 	switch cmd := cmd.(type) {
 	case *catalog.KVWrite:
 		return string(cmd.Value), true
+	case *catalog.TxnWrite:
+		return string(cmd.Ops[0].KV.Value), true
 	case *catalog.Register:
 		if cmd.Service != nil && cmd.Service.Meta["value"] != "" {
 			return cmd.Service.Meta["value"], true
@@ -169,7 +192,7 @@ func writtenValue(e *raft.Entry) (string, bool) {
 }
 
 // finish records how an operation ended.
-func (c *client) finish(op *lin.Op, resp *wire.Response) {
+func (c *client) finish(op *lin.Op, resp *wire.Response, stale bool) {
 	switch resp.Code {
 	case wire.OK:
 		op.Outcome = lin.Done
@@ -187,7 +210,7 @@ func (c *client) finish(op *lin.Op, resp *wire.Response) {
 		c.w.stats.Unknown++
 	}
 	c.w.note("op", uint64(c.id), uint64(op.Kind), uint64(op.Outcome), op.Index)
-	if resp.Consistency == wire.Stale && op.Kind.Reads() {
+	if stale {
 		if op.Outcome == lin.Done {
 			c.w.stale = append(c.w.stale, *op)
 		}
@@ -202,6 +225,9 @@ func (c *client) done(op *lin.Op, resp *wire.Response) {
 			c.w.fail("workload", "%v was refused: %s", op, resp.Result.Err)
 		}
 		op.Index, op.Swapped = resp.Result.Index, resp.Result.OK
+		if t := resp.Result.Txn; t != nil {
+			op.Swapped = len(t.Errors) == 0
+		}
 		c.w.stats.Writes++
 		c.w.checks.acknowledged(op.Index)
 		return

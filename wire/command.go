@@ -14,6 +14,7 @@ const (
 	kindKVWrite      = 3
 	kindSetAutopilot = 4
 	kindRestore      = 5 // restore.go
+	kindTxn          = 6
 )
 
 // AppendCommand appends an encoded command to dst.
@@ -29,6 +30,8 @@ func AppendCommand(dst []byte, c catalog.Command) []byte {
 	case *catalog.SetAutopilot:
 		p := append(appendArray(append(dst, Version), 3), kindSetAutopilot)
 		return appendBool(appendAutopilot(p, &c.Config), c.CAS)
+	case *catalog.TxnWrite:
+		return appendTxnOps(append(appendArray(append(dst, Version), 2), kindTxn), c.Ops)
 	}
 	panic(fmt.Sprintf("wire: %T is no command", c))
 }
@@ -65,7 +68,7 @@ func appendOptionalCheck(p []byte, c *catalog.HealthCheck) []byte {
 
 func (r *reader) optionalCheck() *catalog.HealthCheck { return readOptional(r, (*reader).check) }
 
-// DecodeCommand decodes what AppendCommand wrote. A KVWrite's value aliases p.
+// DecodeCommand decodes what AppendCommand wrote. The values of KV entries alias p.
 func DecodeCommand(p []byte) (catalog.Command, error) {
 	r := begin(p)
 	more := r.fields(1)
@@ -80,6 +83,8 @@ func DecodeCommand(p []byte) (catalog.Command, error) {
 		known, c = 4, &catalog.Deregister{Datacenter: r.string(), Node: r.string(), ServiceID: r.string(), CheckID: r.string()}
 	case kindSetAutopilot:
 		known, c = 2, &catalog.SetAutopilot{Config: *r.autopilot(), CAS: r.bool()}
+	case kindTxn:
+		known, c = 1, &catalog.TxnWrite{Ops: r.txnOps()}
 	default:
 		r.fail(fmt.Sprintf("command of unknown kind %d", kind))
 	}

@@ -100,8 +100,33 @@ var (
 	})
 )
 
+var (
+	genTxnOp = rapid.Custom(func(t *rapid.T) catalog.TxnOp {
+		op := catalog.TxnOp{Verb: catalog.TxnVerb(draw(t, genText)), ServiceNode: draw(t, genText), KV: draw(t, genMaybe(genDirEntry))}
+		if op.KV == nil {
+			op.Node, op.Service, op.Check = draw(t, genMaybe(genNode)), draw(t, genMaybe(genService)), draw(t, genOptionalCheck)
+		}
+		return op
+	})
+	genTxnResult = rapid.Custom(func(t *rapid.T) catalog.TxnResult {
+		return catalog.TxnResult{KV: draw(t, genMaybe(genDirEntry)), Node: draw(t, genMaybe(genNode)),
+			Service: draw(t, genMaybe(genService)), Check: draw(t, genOptionalCheck)}
+	})
+	genTxnError = rapid.Custom(func(t *rapid.T) catalog.TxnError {
+		return catalog.TxnError{OpIndex: int(draw(t, genInt)), What: draw(t, genText)}
+	})
+	genTxnAnswer = rapid.Custom(func(t *rapid.T) catalog.TxnAnswer {
+		return catalog.TxnAnswer{Results: draw(t, genList(genTxnResult)), Errors: draw(t, genList(genTxnError))}
+	})
+)
+
+// genMaybe draws nil, too.
+func genMaybe[T any](g *rapid.Generator[*T]) *rapid.Generator[*T] { return rapid.OneOf(g, rapid.Just((*T)(nil))) }
+
 var genCommand = rapid.Custom(func(t *rapid.T) catalog.Command {
-	switch draw(t, rapid.IntRange(0, 3)) {
+	switch draw(t, rapid.IntRange(0, 4)) {
+	case 4:
+		return &catalog.TxnWrite{Ops: draw(t, genList(genTxnOp))}
 	case 0:
 		return &catalog.KVWrite{Op: catalog.KVOp(draw(t, rapid.Byte())), Key: draw(t, genText), Value: draw(t, genBytes), Flags: draw(t, genUint),
 			Index: draw(t, genUint), Session: draw(t, genText)}
@@ -120,7 +145,9 @@ var genCommand = rapid.Custom(func(t *rapid.T) catalog.Command {
 })
 
 var genQuery = rapid.Custom(func(t *rapid.T) catalog.Query {
-	switch draw(t, rapid.IntRange(0, 12)) {
+	switch draw(t, rapid.IntRange(0, 13)) {
+	case 13:
+		return &catalog.TxnQuery{Ops: draw(t, genList(genTxnOp))}
 	case 11:
 		return &catalog.SnapshotQuery{ID: draw(t, genText), Cursor: draw(t, genBytes)}
 	case 0:
@@ -166,7 +193,7 @@ var genAnswer = rapid.Custom(func(t *rapid.T) *catalog.Answer {
 	value := draw(t, rapid.OneOf(
 		boxed(genList(genNode)), boxed(genMap(genStrings)), boxed(genList(genServiceNode)), boxed(genList(genCheck)),
 		boxed(genList(genCheckedNode)), boxed(genList(genDirEntry)), boxed(genStrings),
-		boxed(genNodeServices), boxed(genDirEntry), boxed(genAutopilot), boxed(genSnapshotPage),
+		boxed(genNodeServices), boxed(genDirEntry), boxed(genAutopilot), boxed(genSnapshotPage), boxed(rapid.Ptr(genTxnAnswer, false)),
 		rapid.Just(any((*catalog.NodeServices)(nil))), rapid.Just(any((*catalog.DirEntry)(nil))), rapid.Just(any((*catalog.AutopilotConfig)(nil)))))
 	return &catalog.Answer{Index: draw(t, genUint), Value: value}
 })
@@ -201,7 +228,11 @@ var (
 		return OperatorReply{Servers: draw(t, genList(genRaftServer)), Index: draw(t, genUint), Health: draw(t, genOptional(genHealth))}
 	})
 	genResult = rapid.Custom(func(t *rapid.T) catalog.Result {
-		return catalog.Result{OK: draw(t, genBool), Err: draw(t, genText), Index: draw(t, genUint)}
+		return catalog.Result{OK: draw(t, genBool), Err: draw(t, genText), Index: draw(t, genUint), Txn: draw(t, genOptional(genTxnAnswer))}
+	})
+	// The answer of a transaction is the last field, and not written if there is none: so are fields behind it.
+	genTxnWritten = rapid.Custom(func(t *rapid.T) *catalog.Result {
+		return &catalog.Result{OK: draw(t, genBool), Index: draw(t, genUint), Txn: draw(t, rapid.Ptr(genTxnAnswer, false))}
 	})
 )
 

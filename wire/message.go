@@ -102,14 +102,25 @@ func (r *reader) code() Code {
 }
 
 func appendResult(p []byte, s *catalog.Result) []byte {
-	p = appendBool(appendArray(p, 3), s.OK)
-	p = appendString(p, s.Err)
-	return appendUint(p, s.Index)
+	fields := 3
+	if s.Txn != nil {
+		fields++
+	}
+	p = appendBool(appendArray(p, fields), s.OK)
+	p = appendUint(appendString(p, s.Err), s.Index)
+	if s.Txn != nil {
+		p = appendTxnAnswer(p, s.Txn)
+	}
+	return p
 }
 
 func (r *reader) result() *catalog.Result {
 	more := r.fields(3)
 	s := &catalog.Result{OK: r.bool(), Err: r.string(), Index: r.uint()}
+	if more > 0 {
+		s.Txn = readOptional(r, (*reader).txnAnswer)
+		more--
+	}
 	r.skip(more)
 	return s
 }

@@ -21,6 +21,7 @@ const (
 	queryKVKeys        = 11
 	queryAutopilot     = 12
 	querySnapshot      = 13
+	queryTxn           = 14
 )
 
 // appendQuery writes the kind and the fields.
@@ -67,6 +68,9 @@ func appendQuery(p []byte, q catalog.Query) []byte {
 	case *catalog.SnapshotQuery:
 		head(querySnapshot, 2)
 		return appendBytes(appendString(p, q.ID), q.Cursor)
+	case *catalog.TxnQuery:
+		head(queryTxn, 1)
+		return appendTxnOps(p, q.Ops)
 	}
 	panic(fmt.Sprintf("wire: %T is no query", q))
 }
@@ -101,6 +105,8 @@ func (r *reader) query() catalog.Query {
 		q = &catalog.AutopilotQuery{}
 	case querySnapshot:
 		known, q = 2, &catalog.SnapshotQuery{ID: r.string(), Cursor: r.bytes()}
+	case queryTxn:
+		known, q = 1, &catalog.TxnQuery{Ops: r.txnOps()}
 	default:
 		r.fail(fmt.Sprintf("query of unknown kind %d", kind))
 	}
@@ -130,6 +136,7 @@ const (
 	answerKeys            = 9
 	answerAutopilot       = 10
 	answerSnapshot        = 11
+	answerTxn             = 12
 )
 
 // appendAnswer writes index, kind and value.
@@ -158,6 +165,8 @@ func appendAnswer(p []byte, a *catalog.Answer) []byte {
 		return appendOptional(append(p, answerAutopilot), v, appendAutopilot)
 	case *catalog.SnapshotPage:
 		return appendSnapshotPage(append(p, answerSnapshot), v)
+	case *catalog.TxnAnswer:
+		return appendTxnAnswer(append(p, answerTxn), v)
 	}
 	panic(fmt.Sprintf("wire: %T is no answer", a.Value))
 }
@@ -188,6 +197,8 @@ func (r *reader) answer() *catalog.Answer {
 		a.Value = readOptional(r, (*reader).autopilot)
 	case answerSnapshot:
 		a.Value = r.snapshotPage()
+	case answerTxn:
+		a.Value = r.txnAnswer()
 	default:
 		r.fail(fmt.Sprintf("answer of unknown kind %d", kind))
 	}

@@ -135,15 +135,21 @@ func hostile() map[string][]byte {
 		"a never code":   append([]byte{Version, codeArray16, 0, 200, 0xc1}, fill...),
 		"nested skipped": append([]byte{Version, codeArray16, 0xff, 0xff}, bytes.Repeat([]byte{0x91}, 1<<20)...),
 	}
-	for kind := range byte(14) {
+	for kind := range byte(15) {
 		in[fmt.Sprintf("command %d", kind)] = append(append([]byte{Version, 0x9f, kind}, huge...), fill...)
 		in[fmt.Sprintf("query %d", kind)] = append(append([]byte{Version, 0x96, 1, 1, 1, 0xc0, 0x94, 0x92, kind}, huge...), fill...)
 		in[fmt.Sprintf("answer %d", kind)] = append(append([]byte{Version, 0x9b, 1, 0, 0xa0, 0xa0, 0, 0xc2, 1, 1, 0xc0, 0x93, 1, kind}, huge...), fill...)
 		list := []byte{codeArray32, 0, 0, 0xff, 0xff}
 		for _, filler := range []byte{0x80, 0x90, 0xc0, 0xa0} {
 			in[fmt.Sprintf("answer %d of %x", kind, filler)] = append(append([]byte{Version, 0x9b, 1, 0, 0xa0, 0xa0, 0, 0xc2, 1, 1, 0xc0, 0x93, 1, kind}, list...),
-				bytes.Repeat([]byte{filler}, 1<<16)...)
+				bytes.Repeat([]byte{filler}, 1<<16+1)...)
 		}
+	}
+	for _, filler := range []byte{0x80, 0x90, 0x94, 0xc0, 0xa0} {
+		results := []byte{Version, 0x9b, 1, 0, 0xa0, 0xa0, 0, 0xc2, 1, 1, 0xc0, 0x93, 1, answerTxn, 0x92, codeArray32, 0, 0, 0xff, 0xff}
+		in[fmt.Sprintf("transaction with results of %x", filler)] = append(results, bytes.Repeat([]byte{filler}, 1<<16+1)...)
+		ops := []byte{Version, 0x92, kindTxn, codeArray32, 0, 0, 0xff, 0xff}
+		in[fmt.Sprintf("transaction of %x", filler)] = append(ops, bytes.Repeat([]byte{filler}, 1<<16*leastTxnOp+1)...)
 	}
 	message := AppendRaft(nil, &raft.Message{Type: raft.MsgAppend, From: "a", To: "b"})
 	entries := len(message) - 11 // the empty list of entries has ten fields of a byte behind it
@@ -202,11 +208,15 @@ func TestOfLaterReleases(t *testing.T) {
 	extended(t, "query", genQuery, appendQuery, (*reader).query)
 	extended(t, "answer", genAnswer, appendAnswer, (*reader).answer)
 	extended(t, "snapshot page", genSnapshotPage, appendSnapshotPage, (*reader).snapshotPage)
+	extended(t, "txn operation", genTxnOp, appendTxnOp, (*reader).txnOp)
+	extended(t, "txn result", genTxnResult, appendTxnResult, (*reader).txnResult)
+	extended(t, "txn error", genTxnError, appendTxnError, (*reader).txnError)
+	extended(t, "txn answer", rapid.Ptr(genTxnAnswer, false), appendTxnAnswer, (*reader).txnAnswer)
 	extended(t, "raft server", genRaftServer, appendRaftServer, (*reader).raftServer)
 	extended(t, "server health", genServerHealth, appendServerHealth, (*reader).serverHealth)
 	pointed := func(p []byte, v *OperatorReply) []byte { return appendOperatorReply(p, v) }
 	extended(t, "operator", rapid.Ptr(genOperatorReply, false), pointed, (*reader).operatorReply)
-	extended(t, "result", rapid.Ptr(genResult, false), appendResult, (*reader).result)
+	extended(t, "result", genTxnWritten, appendResult, (*reader).result)
 	extended(t, "configuration", rapid.Ptr(genConfig, false), appendConfig, (*reader).config)
 	extended(t, "weights", rapid.Ptr(genWeights, false), appendWeights, (*reader).weights)
 	extended(t, "raft entry", genEntry, func(p []byte, e raft.Entry) []byte { return appendEntry(p, &e) }, (*reader).entry)

@@ -9,7 +9,7 @@ import (
 )
 
 // routes are the endpoints but for the KV store.
-var routes = slices.Concat(catalogRoutes, healthRoutes, agentRoutes, operatorRoutes, snapshotRoutes)
+var routes = slices.Concat(catalogRoutes, healthRoutes, agentRoutes, operatorRoutes, snapshotRoutes, txnRoutes)
 
 var (
 	get    = []string{http.MethodGet}

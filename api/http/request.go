@@ -28,6 +28,7 @@ type request struct {
 	r      *http.Request
 	arg    string // what follows the route's path
 	params url.Values
+	code   int // of the answer, if it is not 200 nor an error
 
 	level    wire.Consistency
 	minIndex uint64
@@ -154,8 +155,13 @@ func (q *request) read(what catalog.Query) (any, error) {
 }
 
 func (q *request) describe(resp *wire.Response) {
+	q.w.Header()["X-Consul-Index"] = []string{strconv.FormatUint(max(1, resp.Answer.Index), 10)}
+	q.describeFreshness(resp)
+}
+
+// describeFreshness sets the headers about who answered.
+func (q *request) describeFreshness(resp *wire.Response) {
 	h := q.w.Header()
-	h["X-Consul-Index"] = []string{strconv.FormatUint(max(1, resp.Answer.Index), 10)}
 	h["X-Consul-Knownleader"] = knownLeader[resp.KnownLeader]
 	contact := zero
 	if ms := resp.LastContact.Milliseconds(); ms > 0 {
@@ -314,5 +320,8 @@ func (q *request) reply(body any) {
 		q.w.Header()["Content-Type"] = typeJSON
 	}
 	q.w.Header()["Content-Length"] = []string{strconv.Itoa(b.Len())}
+	if q.code != 0 {
+		q.w.WriteHeader(q.code)
+	}
 	q.w.Write(b.Bytes())
 }

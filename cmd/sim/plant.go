@@ -81,11 +81,15 @@ func choose(only string) ([]mutants.Mutant, error) {
 func tryAll(ctx context.Context, h mutants.Harness, chosen []mutants.Mutant) (results []mutants.Result, code int) {
 	for i, m := range chosen {
 		r, err := h.Try(ctx, m)
+		if ctx.Err() != nil {
+			return results, 2
+		}
 		if err != nil {
-			return results, complain(err)
+			code = complain(err)
+			continue
 		}
 		results = append(results, r)
-		found := fmt.Sprintf("found by %s with seed %d", r.Checker, r.Seed)
+		found := fmt.Sprintf("found by %s with %s seed %d", r.Checker, r.Preset, r.Seed)
 		if !r.Found {
 			found, code = "NOT FOUND", 1
 		}

@@ -36,7 +36,7 @@ const maxWeight = 32768
 // cacheKey names a query; empty: it is not kept.
 func cacheKey(q catalog.Query) string {
 	switch q.(type) {
-	case *catalog.KVGetQuery, *catalog.KVListQuery, *catalog.KVKeysQuery, *catalog.AutopilotQuery:
+	case *catalog.KVGetQuery, *catalog.KVListQuery, *catalog.KVKeysQuery, *catalog.TxnQuery, *catalog.AutopilotQuery:
 		return ""
 	}
 	return string(wire.AppendRequest(nil, &wire.Request{Read: &wire.Read{Query: q}}))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"concord/catalog"
 	"concord/raft"
@@ -55,7 +56,9 @@ type Machine struct {
 	sending senders
 	receive receiver
 
-	chunkBytes int // of snapshots
+	chunkBytes int                     // of snapshots
+	index      atomic.Uint64           // applied.Index, for those who read
+	readers    atomic.Pointer[lineage] // line, for those who read
 }
 
 // Open opens the state in stores.
@@ -72,8 +75,21 @@ func OpenChunked(stores Stores, chunkBytes int) (*Machine, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	m.cache.clear(m.line.index(m.applied.Index))
+	m.index.Store(m.applied.Index)
+	m.setLine(m.line)
 	return m, nil
 }
+
+// setLine takes note of a lineage, which hardly ever changes.
+func (m *Machine) setLine(l lineage) {
+	m.line = l
+	if old := m.readers.Load(); old == nil || *old != l {
+		m.readers.Store(&l)
+	}
+}
+
+// Index is up to where entries were applied. Anybody may ask: what is read afterwards contains at least that.
+func (m *Machine) Index() uint64 { return m.index.Load() }
 
 // Applied tells what the state contains. Only the applying goroutine may call it.
 func (m *Machine) Applied() Applied { return m.applied }
@@ -121,7 +137,9 @@ func (m *Machine) Apply(entries []raft.Entry) (Outcome, error) {
 	if err := batch.Commit(store.NoSync); err != nil {
 		return out, fmt.Errorf("apply up to entry %d: %w", next.Index, err)
 	}
-	m.applied, m.line = *next, line
+	m.applied = *next
+	m.index.Store(next.Index)
+	m.setLine(line)
 	if out.Restored {
 		m.cache.clear(line.index(next.Index))
 	} else {
@@ -153,6 +171,9 @@ func (m *Machine) Read(q catalog.Query) (catalog.Answer, uint64, error) {
 	if q, ok := q.(*catalog.SnapshotQuery); ok {
 		return m.readPage(q)
 	}
+	if q, ok := q.(*catalog.KVGetQuery); ok {
+		return m.readKey(q)
+	}
 	key := cacheKey(q)
 	if key == "" {
 		return m.evaluate(q)
@@ -166,6 +187,20 @@ func (m *Machine) Read(q catalog.Query) (catalog.Answer, uint64, error) {
 		m.cache.put(key, version, q, answer)
 	}
 	return answer, applied, err
+}
+
+// readKey answers the most frequent query there is. A key that exists is one record, which can be read without a snapshot of the
+// store; the state that it is from is then at least as new as the index it is said to be of.
+func (m *Machine) readKey(q *catalog.KVGetQuery) (catalog.Answer, uint64, error) {
+	m.mu.RLock()
+	index, line := m.index.Load(), m.readers.Load()
+	answer, err := catalog.Run(line.view(m.st), q)
+	m.mu.RUnlock()
+	if err != nil || answer.Value.(*catalog.DirEntry) == nil {
+		return m.evaluate(q)
+	}
+	answer.Index = max(answer.Index, line.floor)
+	return answer, line.index(index), nil
 }
 
 // evaluate answers a query from a snapshot.

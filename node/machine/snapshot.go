@@ -193,7 +193,9 @@ func (m *Machine) adopt(meta raft.SnapshotMeta) error {
 		m.cache.clear(m.line.index(m.applied.Index))
 		return errors.Join(fmt.Errorf("install snapshot: %w", err), m.receive.abandon())
 	}
-	m.receive, m.st, m.applied, m.line = receiver{}, st, a, line
+	m.receive, m.st, m.applied = receiver{}, st, a
+	m.index.Store(a.Index)
+	m.setLine(line)
 	m.cache.clear(line.index(a.Index))
 	return nil
 }

@@ -27,6 +27,9 @@ func (e *env) Send(m transport.Envelope) {
 	}
 }
 
+// View is for those who read without the loop.
+func (e *env) View(v node.ReadView) { e.view.Store(&v) }
+
 func (e *env) Persist(t node.PersistTask) { e.writes.force(t) }
 func (e *env) Apply(t node.ApplyTask)     { e.applies.force(t) }
 func (e *env) Fetch(t node.FetchTask)     { e.fetches.force(t) }

@@ -45,11 +45,12 @@ type Options struct {
 
 // Runner is a running node.
 type Runner struct {
-	node  *node.Node
-	opts  Options
-	start time.Time
-	log   hclog.Logger
-	named map[string]hclog.Logger
+	node    *node.Node
+	opts    Options
+	start   time.Time
+	started time.Time // start by the wall clock alone
+	log     hclog.Logger
+	named   map[string]hclog.Logger
 
 	inbox   *mailbox[event]
 	writes  *mailbox[node.PersistTask]
@@ -63,6 +64,8 @@ type Runner struct {
 	called  []chan struct{} // calls whose effects are not carried out yet
 
 	gossip, stream, server transport.Transport // packets, gossip streams, server RPC
+
+	view atomic.Pointer[node.ReadView] // of a server; nil: none yet
 
 	wg      sync.WaitGroup
 	stopped chan struct{}
@@ -90,7 +93,7 @@ func New(cfg node.Config, opts Options) (*Runner, error) {
 		opts.ReadWorkers = 4
 	}
 	r := &Runner{
-		opts: opts, start: time.Now(), log: opts.Log, named: map[string]hclog.Logger{},
+		opts: opts, start: time.Now(), started: time.Now().Round(0), log: opts.Log, named: map[string]hclog.Logger{},
 		inbox: newMailbox[event](inboxLimit), writes: newMailbox[node.PersistTask](inboxLimit),
 		applies: newMailbox[node.ApplyTask](inboxLimit), fetches: newMailbox[node.FetchTask](inboxLimit),
 		hosts: newMailbox[hostJob](inboxLimit), saves: newMailbox[save](inboxLimit),
@@ -244,8 +247,14 @@ func (r *Runner) endLoop() {
 
 func (r *Runner) now() time.Duration { return time.Since(r.start) }
 
+// clocks reads both clocks at once.
+func (r *Runner) clocks() (now, wall time.Duration) {
+	t := time.Now()
+	return t.Sub(r.start), t.Round(0).Sub(r.started)
+}
+
 // wall is what the wall clock has gone on since the start.
-func (r *Runner) wall() time.Duration { return time.Now().Round(0).Sub(r.start.Round(0)) }
+func (r *Runner) wall() time.Duration { return time.Now().Round(0).Sub(r.started) }
 
 // Deliver takes an envelope from a transport (transport.Handler). Datagrams are dropped while the
 // node is too busy; streams wait.

@@ -12,7 +12,7 @@ func (p *SameOutcome) Applied(host string, index uint64, result string) error {
 		p.results = map[uint64]string{}
 	}
 	if old, ok := p.results[index]; ok && old != result {
-		return fmt.Errorf("%s: entry %d had the result %s, elsewhere it had %s", host, index, result, old)
+		return fmt.Errorf("%s: entry %d had the result %q, elsewhere it had %q", host, index, result, old)
 	}
 	p.results[index] = result
 	return nil

@@ -39,12 +39,24 @@ func (p *SingleChange) Committed(index uint64, c raft.Configuration) error {
 	return nil
 }
 
+// InForce tells which configuration a server uses, by the index of its entry, and which is the newest in its log (thesis section
+// 4.1: it uses that, whether it is committed or not).
+func (p *SingleChange) InForce(id raft.ID, uses, newest uint64) error {
+	if uses != newest {
+		return fmt.Errorf("%s uses the configuration of entry %d; the newest in its log is that of %d", id, uses, newest)
+	}
+	return nil
+}
+
 // Newest is the configuration committed last.
 func (p *SingleChange) Newest() raft.Configuration { return p.config }
 
 // Appended tells that a leader appends a configuration in its term, when it has committed up to commit, and its term
-// began at the entry termStart.
-func (p *SingleChange) Appended(id raft.ID, index, commit, termStart uint64) error {
+// began at the entry termStart, and the configuration before is that of the entry last.
+func (p *SingleChange) Appended(id raft.ID, index, commit, termStart, last uint64) error {
+	if commit < last {
+		return fmt.Errorf("%s appends a configuration at %d, but that of %d is not committed, only up to %d", id, index, last, commit)
+	}
 	if commit < termStart {
 		return fmt.Errorf("%s appends a configuration at %d, but has committed only up to %d, and its term began at %d", id, index, commit, termStart)
 	}

@@ -18,7 +18,7 @@ func (Told) Vote(m *raft.Message, disk raft.HardState) error {
 	return nil
 }
 
-// Match tells that a server acknowledges entries up to m.Match, with the last index that its disk has.
+// Match tells that a server acknowledges entries up to m.Match, with the last index that its disk has of its log.
 func (Told) Match(m *raft.Message, last uint64) error {
 	if m.Match > last {
 		return fmt.Errorf("%s acknowledges entries up to %d, but has only %d on its disk", m.From, m.Match, last)

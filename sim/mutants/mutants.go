@@ -25,8 +25,6 @@ type Mutant struct {
 	File string // in the repository
 	Old  string // what is there once in the file
 	New  string // what is put in its place
-	// Preset is where it is looked for; empty: swarm.
-	Preset string
 }
 
 // Source returns the mutant's version of its file below root. It fails if what the mutant changes is not there exactly
@@ -47,7 +45,8 @@ type Result struct {
 	Mutant  Mutant
 	Found   bool
 	Seeds   int    // how many were run until it was found
-	Seed    uint64 // that found it
+	Preset  string // and seed, that found it
+	Seed    uint64
 	Checker string // that fired
 	Message string
 	Took    time.Duration // without building
@@ -72,26 +71,43 @@ func (h Harness) Try(ctx context.Context, m Mutant) (Result, error) {
 	if err := h.build(ctx, m, dir, bin); err != nil {
 		return Result{}, fmt.Errorf("mutant %s does not build: %w", m.Name, err)
 	}
-	preset := m.Preset
-	if preset == "" {
-		preset = "swarm"
+	r := Result{Mutant: m}
+	for _, preset := range presets {
+		if err := h.run(ctx, bin, preset, &r); err != nil || r.Found {
+			return r, err
+		}
 	}
+	return r, nil
+}
+
+// presets are where a mutant is looked for, one after the other.
+var presets = []string{"swarm", "torture"}
+
+// run runs seeds of a preset until one fails.
+func (h Harness) run(ctx context.Context, bin, preset string, r *Result) error {
 	ctx, cancel := context.WithTimeout(ctx, h.Duration+time.Minute)
 	defer cancel()
 	began := time.Now()
 	cmd := exec.CommandContext(ctx, bin, "-first", "-shrink=0", "-preset="+preset, "-seeds="+strconv.Itoa(h.Seeds),
 		"-parallel="+strconv.Itoa(h.Parallel), "-duration="+h.Duration.String())
 	out, err := cmd.CombinedOutput()
-	r := Result{Mutant: m, Took: time.Since(began)}
+	r.Took += time.Since(began)
+	if ctx.Err() != nil {
+		r.Seeds += h.Seeds // it hung, or was too slow: that is no finding
+		return nil
+	}
+	r.Preset = preset
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return r, err
+		return err
 	}
+	before := r.Seeds
 	r.read(string(out))
+	r.Seeds += before
 	if err != nil && !r.Found { // it broke the process, or hung: nobody needs a checker to see that
 		r.Found, r.Checker, r.Message = true, "crash", lastLine(string(out))
 	}
-	return r, nil
+	return nil
 }
 
 func (h Harness) build(ctx context.Context, m Mutant, dir, bin string) error {

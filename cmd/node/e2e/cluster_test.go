@@ -35,6 +35,7 @@ func TestCluster(t *testing.T) {
 	t.Run("services", func(t *testing.T) { services(t, c) })
 	t.Run("kv", func(t *testing.T) { keyValue(t, c) })
 	t.Run("blocking", func(t *testing.T) { blocking(t, c) })
+	t.Run("transactions", func(t *testing.T) { transactions(t, c) })
 	t.Run("leader killed", func(t *testing.T) { leaderKilled(t, c) })
 	t.Run("fourth server", func(t *testing.T) { fourthServer(t, c) })
 	t.Run("client killed", func(t *testing.T) { clientKilled(t, c) })
