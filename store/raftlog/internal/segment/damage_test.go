@@ -179,6 +179,23 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
+// BenchmarkScanUsedAgain looks for the end of a log in a file that is full of groups of its earlier life.
+func BenchmarkScanUsedAgain(b *testing.B) {
+	var data []byte
+	for len(data) < 16<<20 {
+		p := append(make([]byte, HeaderBytes), make([]byte, 200)...)
+		for i := range p {
+			p[i] = byte(i % 3)
+		}
+		seal(p, 7, int64(len(data)))
+		data = append(data, p...)
+	}
+	for b.Loop() {
+		_, end, damaged, err := scan(data, 8, nil)
+		require.True(b, end == 0 && !damaged && err == nil)
+	}
+}
+
 // BenchmarkSyncedCommit compares a group of 256 bytes with what the disk takes for as many bytes in a file that has its
 // size already.
 func BenchmarkSyncedCommit(b *testing.B) {

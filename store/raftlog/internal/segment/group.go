@@ -35,11 +35,14 @@ func placed(header []byte, segment uint64, at int64) uint32 {
 	return crc32.Update(crc32.Checksum(place[:], castagnoli), castagnoli, header)
 }
 
-// headed tells whether a group begins at offset at of a segment's bytes, whole or not.
+// headed tells whether a group for which there is room begins at offset at of a segment's bytes, whole or not.
 func headed(data []byte, segment uint64, at int64) bool {
 	p := data[at:]
-	if len(p) < HeaderBytes || binary.BigEndian.Uint32(p) == 0 {
+	if len(p) < HeaderBytes {
 		return false
+	}
+	if n := binary.BigEndian.Uint32(p); n == 0 || uint64(n) > uint64(len(p)-HeaderBytes) {
+		return false // without the work of a checksum
 	}
 	return binary.BigEndian.Uint32(p[8:]) == placed(p[:8], segment, at)
 }
@@ -50,8 +53,8 @@ func unseal(data []byte, segment uint64, at int64) []byte {
 		return nil
 	}
 	p := data[at:]
-	n, body := uint64(binary.BigEndian.Uint32(p)), p[HeaderBytes:]
-	if n > uint64(len(body)) || crc32.Checksum(body[:n], castagnoli) != binary.BigEndian.Uint32(p[4:]) {
+	n, body := binary.BigEndian.Uint32(p), p[HeaderBytes:]
+	if crc32.Checksum(body[:n], castagnoli) != binary.BigEndian.Uint32(p[4:]) {
 		return nil
 	}
 	return body[:n:n]
