@@ -62,7 +62,7 @@ func TestRecover(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l, err := raftlog.Open(vfs.NewMem(), "log")
+			l, err := raftlog.OpenSized(vfs.NewMem(), "log", raftlog.Sizes{Segment: 64 << 10, Ahead: 4 << 10})
 			require.NoError(t, err)
 			m, err := machine.Open(memory{memstore.NewDisk()})
 			require.NoError(t, err)

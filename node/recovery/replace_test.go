@@ -31,7 +31,7 @@ type server struct {
 func fresh() server { return server{vfs.NewMem(), memstore.NewDisk()} }
 
 func (s server) open(t require.TestingT) (*raftlog.Log, *machine.Machine) {
-	l, err := raftlog.Open(s.log, "log")
+	l, err := raftlog.OpenSized(s.log, "log", raftlog.Sizes{Segment: 64 << 10, Ahead: 4 << 10})
 	require.NoError(t, err)
 	m, err := machine.Open(stores{s.state})
 	require.NoError(t, err)
