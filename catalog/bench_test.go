@@ -16,7 +16,7 @@ var engines = []struct {
 }{{"memstore", mem}, {"pebblestore", pebble}}
 
 func pebble(t testing.TB) store.Store {
-	s, err := pebblestore.Open(t.TempDir(), pebblestore.Options{DisableWAL: true})
+	s, err := pebblestore.Open(t.TempDir(), pebblestore.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

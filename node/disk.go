@@ -66,11 +66,7 @@ func Recover(l *raftlog.Log, m *machine.Machine) (Disk, error) {
 		}
 		st = l.State()
 	}
-	promise, err := l.Promise()
-	if err != nil {
-		return Disk{}, err
-	}
-	d := Disk{Applied: applied, Promise: promise}
+	d := Disk{Applied: applied, Promise: l.Promise()}
 	d.Raft = raft.InitialState{
 		HardState: st.HardState, Snapshot: st.Meta, Applied: applied.Index, AppliedTerm: applied.Term,
 		Config: applied.Config, ConfigIndex: applied.ConfigIndex, FirstIndex: st.FirstIndex,
@@ -78,6 +74,7 @@ func Recover(l *raftlog.Log, m *machine.Machine) (Disk, error) {
 	if st.LastIndex == applied.Index {
 		return d, nil
 	}
+	var err error
 	d.Raft.Entries, err = l.Entries(applied.Index+1, st.LastIndex, int(^uint(0)>>1))
 	if err == nil && uint64(len(d.Raft.Entries)) != st.LastIndex-applied.Index {
 		err = errors.New("the raft log has a gap")

@@ -3,6 +3,7 @@ package node
 import (
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"concord/node/machine"
@@ -61,7 +62,7 @@ func TestRecover(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l, err := raftlog.Open(memstore.Open(memstore.NewDisk()))
+			l, err := raftlog.OpenSized(vfs.NewMem(), "log", raftlog.Sizes{Segment: 64 << 10, Ahead: 4 << 10})
 			require.NoError(t, err)
 			m, err := machine.Open(memory{memstore.NewDisk()})
 			require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 // disk is a host's disk and what waits for it: the Raft log, the state, and small files.
 type disk struct {
 	h     *Host
-	logs  engine
+	logs  *logDisk
 	state *stateDisk
 	files map[string][]byte
 
@@ -39,16 +39,13 @@ type disk struct {
 
 func newDisk(h *Host) *disk {
 	make := newEngine(h.w.Options)
-	return &disk{h: h, logs: make(true), state: &stateDisk{make: make, current: make(false)}, files: map[string][]byte{}}
+	return &disk{h: h, logs: newLogDisk(), state: &stateDisk{make: make, current: make()}, files: map[string][]byte{}}
 }
 
 // open recovers what is durable.
 func (d *disk) open() (node.Disk, error) {
-	st, err := d.logs.Open()
-	if err != nil {
-		return node.Disk{}, err
-	}
-	if d.log, err = raftlog.Open(st); err != nil {
+	var err error
+	if d.log, err = d.logs.open(); err != nil {
 		return node.Disk{}, err
 	}
 	if d.machine, err = machine.OpenChunked(d.state, d.h.w.Options.ChunkBytes); err != nil {
@@ -66,7 +63,7 @@ func (d *disk) crash() {
 		d.reach(pending[:d.h.rng.IntN(len(pending)+1)])
 	}
 	d.writes, d.batch, d.applies, d.writing, d.busy, d.trap = nil, nil, nil, false, false, 0
-	d.logs.Crash()
+	d.logs.crash()
 	d.state.crash()
 	if d.machine != nil {
 		d.state.current.Abandon(d.machine)

@@ -5,14 +5,13 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"concord/internal/prng"
 	"concord/node/machine"
 	"concord/store"
 	"concord/store/memstore"
 	"concord/store/pebblestore"
 )
 
-// engine is where a store lives. It survives crashes.
+// engine is where a state lives. It survives crashes.
 type engine interface {
 	// Open opens what is durable.
 	Open() (store.Store, error)
@@ -24,12 +23,12 @@ type engine interface {
 	Close() error
 }
 
-// newEngine returns what makes the engines of a run: for a log, each write of which is synced, or for a state.
-func newEngine(o Options) func(log bool) engine {
+// newEngine returns what makes the engines of a run.
+func newEngine(o Options) func() engine {
 	if o.Pebble {
-		return func(log bool) engine { return &pebbleDisk{fs: vfs.NewCrashableMem(), log: log} }
+		return func() engine { return &pebbleDisk{fs: vfs.NewCrashableMem()} }
 	}
-	return func(bool) engine { return &memDisk{memstore.NewDisk()} }
+	return func() engine { return &memDisk{memstore.NewDisk()} }
 }
 
 type memDisk struct{ disk *memstore.Disk }
@@ -42,28 +41,19 @@ func (m *memDisk) Close() error               { return nil }
 // pebbleDisk is Pebble over a file system in memory that keeps, in a crash, exactly what was synced. Pebble's own
 // goroutines do not change what its callers see.
 type pebbleDisk struct {
-	fs  *vfs.MemFS
-	log bool
-	st  store.Store
+	fs *vfs.MemFS
+	st store.Store
 }
 
 func (p *pebbleDisk) Open() (store.Store, error) {
-	st, err := pebblestore.Open("db", pebblestore.Options{FS: p.fs, DisableWAL: !p.log, MemTableSize: 256 << 10, CacheSize: 1 << 20})
+	st, err := pebblestore.Open("db", pebblestore.Options{FS: p.fs, MemTableSize: 256 << 10, CacheSize: 1 << 20})
 	if err == nil {
 		p.st = st
 	}
 	return st, err
 }
 
-func (p *pebbleDisk) Crash() {
-	old := p.fs
-	p.fs = old.CrashClone(vfs.CrashCloneCfg{})
-	if p.log && p.st != nil {
-		if err := p.Close(); err != nil {
-			panic(fmt.Sprintf("sim: close an abandoned log: %v", err))
-		}
-	}
-}
+func (p *pebbleDisk) Crash() { p.fs = p.fs.CrashClone(vfs.CrashCloneCfg{}) }
 
 // Abandon closes the machine with its store, on the file system that is not used any more.
 func (p *pebbleDisk) Abandon(m *machine.Machine) {
@@ -81,14 +71,14 @@ func (p *pebbleDisk) Close() error {
 
 // stateDisk gives the machine its stores.
 type stateDisk struct {
-	make           func(log bool) engine
+	make           func() engine
 	current, fresh engine
 }
 
 func (s *stateDisk) Open() (store.Store, error) { return s.current.Open() }
 
 func (s *stateDisk) Fresh() (store.Store, error) {
-	s.fresh = s.make(false)
+	s.fresh = s.make()
 	return s.fresh.Open()
 }
 
@@ -102,8 +92,3 @@ func (s *stateDisk) Adopt(fresh store.Store) error {
 }
 
 func (s *stateDisk) crash() { s.current.Crash() }
-
-// corrupt changes a byte of a random record of the log of a server that is down.
-func (d *disk) corrupt(r *prng.Rand) string {
-	return fmt.Sprintf("record %x", d.logs.(*memDisk).disk.Corrupt(r.IntN))
-}

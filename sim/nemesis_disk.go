@@ -49,12 +49,15 @@ func (n *nemesis) fsyncFail(r *prng.Rand) string {
 // corrupt changes a byte on the disk of a server that is down. It must notice, or not need what was there.
 func (n *nemesis) corrupt(r *prng.Rand) string {
 	h := n.anyServer(r)
-	if n.w.Options.Pebble || !n.w.expendable(h) {
-		return "" // Pebble's blocks have checksums of their own
+	if !n.w.expendable(h) {
+		return ""
 	}
 	h.crash("corrupted")
 	n.w.checks.loses(h)
-	what := h.disk.corrupt(r)
+	what, err := h.disk.logs.corrupt(r)
+	if err != nil {
+		n.w.fail("storage", "%s: %v", h.name, err)
+	}
 	h.doomed = true
 	n.lasts(r, 50*ms, 2*second, h.restart)
 	return h.name + ": " + what

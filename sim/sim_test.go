@@ -77,7 +77,6 @@ func TestPebbleDoesTheSame(t *testing.T) {
 	t.Parallel()
 	for s := uint64(1); s <= 3; s++ {
 		o := Swarm(s)
-		delete(o.Faults.Every, "disk-corrupt") // is for memstore only
 		o.Pebble = false
 		a := Run(o, nil)
 		o.Pebble = true

@@ -10,7 +10,6 @@ import (
 
 	"concord/internal/prng"
 	"concord/raft"
-	"concord/store/pebblestore"
 	"concord/store/raftlog"
 	"concord/transport"
 	"concord/transport/tcp"
@@ -90,7 +89,6 @@ type concordServer struct {
 	id    raft.ID
 	start time.Time
 	net   *tcp.Transport
-	store *pebblestore.Store
 	log   *raftlog.Log
 	leads atomic.Bool
 	trace *stages
@@ -136,14 +134,11 @@ type proposed struct {
 // open prepares the disk as that of a new cluster's member and starts the server.
 func (s *concordServer) open(dir string, st raft.InitialState, members raft.Configuration) error {
 	var err error
-	var fs vfs.FS // the default
+	fs := vfs.Default
 	if s.trace != nil {
 		fs = tracedFS{vfs.Default, s.trace}
 	}
-	if s.store, err = pebblestore.Open(dir, pebblestore.Options{FS: fs}); err != nil {
-		return err
-	}
-	if s.log, err = raftlog.Open(s.store); err != nil {
+	if s.log, err = raftlog.Open(fs, dir); err != nil {
 		return err
 	}
 	w := s.log.Begin()
@@ -183,5 +178,5 @@ func (s *concordServer) stop() error {
 	s.writes.close()
 	<-s.done
 	<-s.done
-	return s.store.Close()
+	return s.log.Close()
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,7 +20,7 @@ const (
 	looped                    // the loop takes it in
 	writing                   // the log writer takes the Ready's entries
 	encoded                   // they are in a batch
-	walBegun                  // Pebble writes the batch to its log
+	walBegun                  // the batch, with its checksums, goes to the file
 	walWritten                // that system call is over
 	synced                    // fdatasync is over
 	durableAt                 // the batch's Commit has returned
@@ -30,8 +29,8 @@ const (
 	stageCount
 )
 
-var stageNames = [stageCount]string{"", "proposer to loop", "raft: propose, Ready; loop to log writer", "encode the entries", "Pebble: batch to memtable and to log writer",
-	"write system call", "fdatasync", "Pebble: wake who waits for the sync", "log writer to loop", "raft: commit, apply; loop to proposer"}
+var stageNames = [stageCount]string{"", "proposer to loop", "raft: propose, Ready; loop to log writer", "encode the entries", "checksum",
+	"write system call", "fdatasync", "learn where the entries are", "log writer to loop", "raft: commit, apply; loop to proposer"}
 
 // stages collects how long each stage of a single proposer's commits takes. The stages of one commit are marked one after
 // the other, by goroutines that wait for one another, so it needs no lock. A nil one collects nothing.
@@ -90,26 +89,15 @@ func printStages(o options) error {
 	return err
 }
 
-// tracedFS marks what happens to Pebble's write-ahead log.
+// tracedFS marks what happens to the log's files.
 type tracedFS struct {
 	vfs.FS
 	s *stages
 }
 
-func (f tracedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	file, err := f.FS.Create(name, category)
-	if err == nil && strings.HasSuffix(name, ".log") {
-		file = tracedFile{file, f.s}
-	}
-	return file, err
-}
-
-func (f tracedFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	file, err := f.FS.ReuseForWrite(from, to, category)
-	if err == nil {
-		file = tracedFile{file, f.s}
-	}
-	return file, err
+func (f tracedFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	file, err := f.FS.OpenReadWrite(name, category, opts...)
+	return tracedFile{file, f.s}, err
 }
 
 type tracedFile struct {
@@ -117,9 +105,9 @@ type tracedFile struct {
 	s *stages
 }
 
-func (f tracedFile) Write(p []byte) (int, error) {
+func (f tracedFile) WriteAt(p []byte, at int64) (int, error) {
 	f.s.mark(walBegun)
-	n, err := f.File.Write(p)
+	n, err := f.File.WriteAt(p, at)
 	f.s.mark(walWritten)
 	return n, err
 }

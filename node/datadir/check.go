@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"concord/store/raftlog"
 )
 
 // ErrIncomplete says that a part of the data directory is missing that must be there, given what else is.
@@ -22,8 +24,8 @@ func incomplete(format string, args ...any) error {
 // checkNameless refuses to give a new identity to what another node left behind. An ID that the operator names is
 // compared with that of the stores when they are opened.
 func (d *Dir) checkNameless(asked string) error {
-	raft, err := hasStore(filepath.Join(d.Server(), "raft"))
-	if err != nil || !raft || asked != "" {
+	files, err := listed(filepath.Join(d.Server(), "raft"))
+	if err != nil || !slices.ContainsFunc(files, isLog) || asked != "" {
 		return err
 	}
 	return incomplete("%s is missing or empty, but %s has the raft log of a server: only part of the directory was written or copied (if the ID is known, it can be given with -node-id)",
@@ -42,11 +44,8 @@ func (d *Dir) Check() error {
 	if err != nil {
 		return err
 	}
-	if err := checkStore(filepath.Join(d.Server(), "raft"), logs); err != nil {
+	if err := checkLog(filepath.Join(d.Server(), "raft"), logs); err != nil {
 		return err
-	}
-	if slices.ContainsFunc(logs, isOptions) && !slices.ContainsFunc(logs, isWAL) {
-		return incomplete("the store of the raft log in %s has no write-ahead log, where the newest entries are", filepath.Join(d.Server(), "raft"))
 	}
 	if len(logs) == 0 && states.any {
 		return incomplete("%s is missing or empty, but %s has a state: without the log the server would not know its votes",
@@ -115,25 +114,29 @@ func (s *states) check() error {
 	return checkStore(path, files)
 }
 
+// checkLog looks for the newest file of the log, which is never removed. The log misses everything else itself.
+func checkLog(path string, files []string) error {
+	entries := func(name string) bool { return strings.HasSuffix(name, ".log") }
+	if slices.Contains(files, raftlog.FormatFile) && !slices.ContainsFunc(files, entries) {
+		return incomplete("the raft log in %s has none of the files that its entries are in", path)
+	}
+	return nil
+}
+
 // checkStore looks for Pebble's marker of the manifest, without which Pebble takes the folder for a new store. Pebble
-// writes the marker before any data, and options only once it has made the first write-ahead log.
+// writes the marker before any data.
 func checkStore(path string, files []string) error {
-	data := func(name string) bool { return strings.HasSuffix(name, ".sst") || isWAL(name) }
+	data := func(name string) bool { return strings.HasSuffix(name, ".sst") }
 	if slices.ContainsFunc(files, data) && !slices.ContainsFunc(files, isMarker) {
 		return incomplete("the store in %s has data, but not the file marker.manifest.* that says which of it counts", path)
 	}
 	return nil
 }
 
-func isMarker(name string) bool  { return strings.HasPrefix(name, "marker.manifest.") }
-func isOptions(name string) bool { return strings.HasPrefix(name, "OPTIONS-") }
-func isWAL(name string) bool     { return strings.HasSuffix(name, ".log") }
+func isMarker(name string) bool { return strings.HasPrefix(name, "marker.manifest.") }
 
-// hasStore tells whether a store was ever opened in the folder.
-func hasStore(path string) (bool, error) {
-	files, err := listed(path)
-	return slices.ContainsFunc(files, isMarker), err
-}
+// isLog tells whether a file is that of a Raft log, be it one of an earlier build in Pebble.
+func isLog(name string) bool { return name == raftlog.FormatFile || isMarker(name) }
 
 // listed are the names in a folder, none if it does not exist.
 func listed(path string) ([]string, error) {

@@ -101,14 +101,19 @@ func TestCheck(t *testing.T) {
 		"another ID asked for":          {damage: func(*testing.T, string) {}, asked: otherID, problem: "-node-id says " + otherID},
 		"log lost":                      {damage: remove("server/raft"), want: ErrIncomplete, problem: "without the log the server would not know its votes"},
 		"log empty":                     {damage: remove("server/raft/*"), want: ErrIncomplete, problem: "missing or empty"},
-		"log without its newest part":   {damage: remove("server/raft/*.log"), want: ErrIncomplete, problem: "no write-ahead log"},
-		"log without marker":            {damage: remove("server/raft/marker.manifest.*"), want: ErrIncomplete, problem: "marker.manifest"},
-		"log without manifest":          {damage: remove("server/raft/MANIFEST-*"), problem: "server/raft"},
-		"state without marker":          {damage: remove("server/state/0/marker.manifest.*"), want: ErrIncomplete, problem: "marker.manifest"},
-		"state without a table":         {damage: remove("server/state/0/*.sst"), problem: "server/state/0"},
-		"CURRENT lost":                  {damage: rename("server/state/0", "server/state/3"), want: ErrIncomplete, problem: "CURRENT is missing"},
-		"CURRENT names nothing":         {damage: write("server/state/CURRENT", "7\n"), want: ErrIncomplete, problem: "names the state 7"},
-		"CURRENT is no number":          {damage: write("server/state/CURRENT", ""), want: ErrIncomplete, problem: "does not name a state"},
+		"log without its newest part":   {damage: remove("server/raft/*.log"), want: ErrIncomplete, problem: "none of the files that its entries are in"},
+		"log without its format":        {damage: remove("server/raft/FORMAT"), problem: "the format version is missing"},
+		"log of another format":         {damage: write("server/raft/FORMAT", "9\n"), problem: "run the release that wrote it"},
+		"log of an earlier build":       {damage: write("server/raft/marker.manifest.000001.MANIFEST-000001", ""), problem: "as an earlier build wrote it"},
+		"node-id lost, an earlier log": {damage: func(t *testing.T, path string) {
+			remove("node-id")(t, path)
+			rename("server/raft/FORMAT", "server/raft/marker.manifest.000001.MANIFEST-000001")(t, path)
+		}, want: ErrIncomplete, problem: "node-id is missing or empty"},
+		"state without marker":  {damage: remove("server/state/0/marker.manifest.*"), want: ErrIncomplete, problem: "marker.manifest"},
+		"state without a table": {damage: remove("server/state/0/*.sst"), problem: "server/state/0"},
+		"CURRENT lost":          {damage: rename("server/state/0", "server/state/3"), want: ErrIncomplete, problem: "CURRENT is missing"},
+		"CURRENT names nothing": {damage: write("server/state/CURRENT", "7\n"), want: ErrIncomplete, problem: "names the state 7"},
+		"CURRENT is no number":  {damage: write("server/state/CURRENT", ""), want: ErrIncomplete, problem: "does not name a state"},
 		"CURRENT names an empty state": {damage: func(t *testing.T, path string) {
 			write("server/state/CURRENT", "1\n")(t, path)
 			require.NoError(t, os.Mkdir(filepath.Join(path, "server/state/1"), 0o755))
@@ -143,8 +148,8 @@ func TestFirstStart(t *testing.T) {
 	t.Parallel()
 	for name, there := range map[string][]string{
 		"nothing":                    nil,
-		"folders":                    {"server/raft/LOCK"},
-		"a manifest without marker":  {"server/raft/LOCK", "server/raft/MANIFEST-000001"},
+		"folders":                    {"server/raft/FORMAT.new"},
+		"a log without its format":   {"server/raft/FORMAT.new", "server/raft/0000000000000001.log"},
 		"the same of the state":      {"server/state/0/LOCK", "server/state/0/MANIFEST-000001"},
 		"an empty file of node's ID": {"node-id"},
 	} {

@@ -3,6 +3,7 @@ package recovery
 import (
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -22,12 +23,15 @@ func (s stores) Fresh() (store.Store, error) { panic("no snapshot is installed h
 func (s stores) Adopt(store.Store) error     { panic("no snapshot is installed here") }
 
 // server is a server's disks.
-type server struct{ log, state *memstore.Disk }
+type server struct {
+	log   vfs.FS
+	state *memstore.Disk
+}
 
-func fresh() server { return server{memstore.NewDisk(), memstore.NewDisk()} }
+func fresh() server { return server{vfs.NewMem(), memstore.NewDisk()} }
 
 func (s server) open(t require.TestingT) (*raftlog.Log, *machine.Machine) {
-	l, err := raftlog.Open(memstore.Open(s.log))
+	l, err := raftlog.OpenSized(s.log, "log", raftlog.Sizes{Segment: 64 << 10, Ahead: 4 << 10})
 	require.NoError(t, err)
 	m, err := machine.Open(stores{s.state})
 	require.NoError(t, err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"concord/node"
 	"concord/node/machine"
 	"concord/store"
@@ -17,52 +19,55 @@ import (
 	"concord/store/raftlog"
 )
 
-// Disk is a server's two stores, open: the Raft log and the state.
+// Disk is what a server keeps, open: the Raft log and the state.
 type Disk struct {
 	Log     *raftlog.Log
 	Machine *machine.Machine
 	found   node.Disk
-	logs    store.Store
 }
 
 // Initial is what was found on the disk.
 func (d *Disk) Initial() node.Disk { return d.found }
 
+// memoryLog are the sizes of a log's files that take memory.
+var memoryLog = raftlog.Sizes{Segment: 4 << 20, Ahead: 16 << 10}
+
 // OpenMemory returns a disk that forgets everything when the process ends (-dev).
 func OpenMemory(nodeID string) (*Disk, error) {
-	return open(memstore.Open(memstore.NewDisk()), memoryStores{}, nodeID)
-}
-
-// OpenDisk opens the stores below dir, which are made if they do not exist. onFatal is told when the disk
-// fails later on.
-func OpenDisk(dir, nodeID string, onFatal func(error)) (*Disk, error) {
-	logs, err := pebblestore.Open(filepath.Join(dir, "raft"), pebblestore.Options{OnFatal: onFatal})
+	log, err := raftlog.OpenSized(vfs.NewMem(), "raft", memoryLog)
 	if err != nil {
 		return nil, err
 	}
-	return open(logs, &diskStores{dir: filepath.Join(dir, "state"), onFatal: onFatal}, nodeID)
+	return open(log, memoryStores{}, nodeID)
 }
 
-func open(logs store.Store, stores machine.Stores, nodeID string) (*Disk, error) {
-	d := &Disk{logs: logs}
-	var err error
-	if d.Log, err = raftlog.Open(logs); err != nil {
-		return nil, errors.Join(err, logs.Close())
+// OpenDisk opens the log and the state below dir, which are made if they do not exist. onFatal is told when the disk
+// of the state fails later on; that of the log tells who writes it.
+func OpenDisk(dir, nodeID string, onFatal func(error)) (*Disk, error) {
+	log, err := raftlog.Open(vfs.Default, filepath.Join(dir, "raft"))
+	if err != nil {
+		return nil, err
 	}
-	if err = d.Log.Claim(nodeID); err != nil {
-		return nil, errors.Join(err, logs.Close())
+	return open(log, &diskStores{dir: filepath.Join(dir, "state"), onFatal: onFatal}, nodeID)
+}
+
+func open(log *raftlog.Log, stores machine.Stores, nodeID string) (*Disk, error) {
+	d := &Disk{Log: log}
+	err := log.Claim(nodeID)
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
 	}
 	if d.Machine, err = machine.Open(stores); err != nil {
-		return nil, errors.Join(err, logs.Close())
+		return nil, errors.Join(err, log.Close())
 	}
-	if d.found, err = node.Recover(d.Log, d.Machine); err != nil {
+	if d.found, err = node.Recover(log, d.Machine); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-// Close flushes and closes the stores.
-func (d *Disk) Close() error { return errors.Join(d.Machine.Close(), d.logs.Close()) }
+// Close flushes and closes both.
+func (d *Disk) Close() error { return errors.Join(d.Machine.Close(), d.Log.Close()) }
 
 // memoryStores gives a machine stores in memory.
 type memoryStores struct{}
@@ -108,7 +113,7 @@ func (s *diskStores) Open() (store.Store, error) {
 func (s *diskStores) path(number int) string { return filepath.Join(s.dir, strconv.Itoa(number)) }
 
 func (s *diskStores) open(number int) (store.Store, error) {
-	return pebblestore.Open(s.path(number), pebblestore.Options{DisableWAL: true, OnFatal: s.onFatal})
+	return pebblestore.Open(s.path(number), pebblestore.Options{OnFatal: s.onFatal})
 }
 
 // removeOthers removes what an interrupted installation left behind.

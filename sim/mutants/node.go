@@ -3,12 +3,15 @@ package mutants
 var storage = []Mutant{
 	{Name: "hard-state-dropped", What: "a write of entries leaves out the hard state that comes with it", File: "node/disk.go",
 		Old: "if err := w.Add(t.HardState, t.Entries); err != nil {", New: "if len(t.Entries) > 0 {\n\t\t\t\tt.HardState = nil\n\t\t\t}\n\t\t\tif err := w.Add(t.HardState, t.Entries); err != nil {"},
-	{Name: "old-tail-kept", What: "entries behind an overwritten one stay on the disk", File: "store/raftlog/raftlog.go",
-		Old: "	if first <= w.s.LastIndex {\n", New: "	if first > w.s.LastIndex+1 {\n"},
+	{Name: "old-tail-kept", What: "entries behind an overwritten one come back after a restart", File: "store/raftlog/recover.go",
+		Old: "	r.l.index.put(e.Index, at)\n	r.terms.put(e.Index, e.Term)\n	s.LastIndex = e.Index\n",
+		New: "	if s.LastIndex >= e.Index {\n		r.l.index.items[e.Index-r.l.index.first], r.terms.items[e.Index-r.terms.first] = at, e.Term\n		return nil\n	}\n	r.l.index.put(e.Index, at)\n	r.terms.put(e.Index, e.Term)\n	s.LastIndex = e.Index\n"},
 	{Name: "flush-lies", What: "the state is said to be durable and is not", File: "node/machine/machine.go",
 		Old: "	if err := m.st.Flush(); err != nil {\n		return Applied{}, fmt.Errorf(\"flush state: %w\", err)\n	}\n	return a, nil", New: "	return a, nil"},
-	{Name: "checksum-ignored", What: "a record is believed whatever its checksum", File: "store/raftlog/codec.go",
-		Old: "case binary.BigEndian.Uint32(v) != checksum(key, v[4:]):", New: "case binary.BigEndian.Uint32(v) != checksum(key, v[4:]) && len(v) < sealBytes:"},
+	{Name: "end-unchecked", What: "a file of the log that is damaged ends there", File: "store/raftlog/internal/segment/group.go",
+		Old: "return last, end, headedAfter(data, segment, end), nil", New: "return last, end, false, nil"},
+	{Name: "log-not-synced", What: "what is written to the log is told before it is synced", File: "store/raftlog/internal/segment/segment.go",
+		Old: "	if err := c.f.SyncData(); err != nil {\n		return Place{}, l.fail(err)\n	}\n", New: ""},
 }
 
 var proposals = []Mutant{

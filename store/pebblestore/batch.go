@@ -9,8 +9,8 @@ import (
 	"concord/store"
 )
 
-// ErrNoLog is returned by synced commits on a store without a write-ahead log.
-var ErrNoLog = errors.New("pebblestore: a store without a write-ahead log has no synced commits: use Flush")
+// ErrNoLog is returned by synced commits: there is no write-ahead log.
+var ErrNoLog = errors.New("pebblestore: without a write-ahead log there are no synced commits: use Flush")
 
 type batch struct {
 	s       *Store
@@ -101,13 +101,10 @@ func (b *batch) Commit(d store.Durability) error {
 		return errors.Join(err, b.Close())
 	}
 	defer b.s.leave()
-	o := pebble.NoSync
 	if d == store.Sync {
-		if o = pebble.Sync; !b.s.wal {
-			return errors.Join(ErrNoLog, b.Close())
-		}
+		return errors.Join(ErrNoLog, b.Close())
 	}
-	if err := b.s.await(func() error { return b.b.Commit(o) }); err != nil {
+	if err := b.s.await(func() error { return b.b.Commit(pebble.NoSync) }); err != nil {
 		b.ended = true // but not closed: Pebble may still hold it
 		return fmt.Errorf("pebblestore: commit: %w", err)
 	}

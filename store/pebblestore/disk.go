@@ -73,20 +73,12 @@ func (d *disk) create(open func() (vfs.File, error)) (f vfs.File, err error) {
 	return &file{File: f, d: d}, nil
 }
 
-func (d *disk) createFor(c vfs.DiskWriteCategory, open func() (vfs.File, error)) (vfs.File, error) {
-	f, err := d.create(open)
-	if err != nil || c != walCategory {
-		return f, err
-	}
-	return newLogFile(f)
-}
-
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.createFor(c, func() (vfs.File, error) { return d.FS.Create(name, c) })
+	return d.create(func() (vfs.File, error) { return d.FS.Create(name, c) })
 }
 
 func (d *disk) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.createFor(c, func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, c) })
+	return d.create(func() (vfs.File, error) { return d.FS.ReuseForWrite(oldname, newname, c) })
 }
 
 func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {

@@ -31,16 +31,11 @@ var (
 	changes  = append(append(syncs[:3:3], writes...), creation...)
 )
 
-// loggedFaults meet a synced commit sooner or later, flushFaults a flush.
-var (
-	loggedFaults = map[string]fault{
-		"log sync": {".log", syncs}, "log write": {".log", writes}, "log create": {".log", creation}, "anything": {"", changes},
-	}
-	flushFaults = map[string]fault{
-		"table create": {".sst", creation}, "table write": {".sst", writes}, "table sync": {".sst", syncs},
-		"manifest write": {"MANIFEST", writes}, "manifest sync": {"MANIFEST", syncs}, "directory sync": {"db", syncs}, "anything": {"", changes},
-	}
-)
+// flushFaults meet a flush.
+var flushFaults = map[string]fault{
+	"table create": {".sst", creation}, "table write": {".sst", writes}, "table sync": {".sst", syncs},
+	"manifest write": {"MANIFEST", writes}, "manifest sync": {"MANIFEST", syncs}, "directory sync": {"db", syncs}, "anything": {"", changes},
+}
 
 func (f fault) hits(op errorfs.Op) bool {
 	if f.file == "db" {
@@ -97,56 +92,12 @@ func within(t *testing.T, what string, f func() error) error {
 	}
 }
 
-func commit(s *Store, key string, value []byte, d store.Durability) error {
+func commit(s *Store, key string, value []byte) error {
 	b := s.NewWriteBatch()
 	if err := b.Set([]byte(key), value); err != nil {
 		return err
 	}
-	return b.Commit(d)
-}
-
-// TestFaults: when a part of the disk fails, every call returns, the first of them tells why, nothing succeeds any
-// more, and what was acknowledged is on the disk.
-func TestFaults(t *testing.T) {
-	t.Parallel()
-	for name, f := range loggedFaults {
-		for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
-			for seed := range uint64(4) {
-				t.Run(fmt.Sprintf("%s/%v/%d", name, cause, seed), func(t *testing.T) {
-					t.Parallel()
-					faults(t, f, cause, seed)
-				})
-			}
-		}
-	}
-}
-
-func faults(t *testing.T, f fault, cause error, seed uint64) {
-	fs, told := newBreakable(f), make(chan error, 10)
-	s, err := Open("db", Options{FS: fs, MemTableSize: 64 << 10, OnFatal: func(err error) { told <- err }})
-	require.NoError(t, err)
-	breakAt := rand.New(rand.NewPCG(seed, 2)).IntN(60)
-	acked := -1
-	for i := 0; ; i++ {
-		require.Less(t, i, 1000, "no commit failed")
-		if i == breakAt {
-			fs.fail(cause)
-		}
-		err = within(t, "Commit", func() error { return commit(s, fmt.Sprintf("%04d", i), make([]byte, 2000), store.Sync) })
-		if err != nil {
-			break
-		}
-		acked = i
-	}
-	requireFailed(t, s, err, cause, told)
-	again, err := Open("db", Options{FS: fs.crashed(seed)})
-	require.NoError(t, err)
-	defer again.Close()
-	for i := range acked + 1 {
-		_, ok, err := again.Get([]byte(fmt.Sprintf("%04d", i)))
-		require.NoError(t, err)
-		require.True(t, ok, "commit %d was acknowledged and is gone", i)
-	}
+	return b.Commit(store.NoSync)
 }
 
 // requireFailed: err says why s failed, OnFatal was told once, and each call says the same.
@@ -178,26 +129,27 @@ func requireFailed(t *testing.T, s *Store, err, cause error, told chan error) {
 	require.ErrorIs(t, s.Close(), store.ErrClosed)
 }
 
-// TestFlushFaults: without a log nothing fails before the flush, which Pebble alone would repeat for ever.
-func TestFlushFaults(t *testing.T) {
+// TestFaults: when a part of the disk fails, every call returns, the first of them tells why, nothing succeeds any more,
+// and what was flushed is on the disk. Nothing fails before the flush, which Pebble alone would repeat for ever.
+func TestFaults(t *testing.T) {
 	t.Parallel()
 	for name, f := range flushFaults {
-		for _, noWAL := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s/DisableWAL=%v", name, noWAL), func(t *testing.T) {
+		for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
+			t.Run(fmt.Sprintf("%s/%v", name, cause), func(t *testing.T) {
 				t.Parallel()
 				fs, told := newBreakable(f), make(chan error, 10)
-				s, err := Open("db", Options{FS: fs, DisableWAL: noWAL, OnFatal: func(err error) { told <- err }})
+				s, err := Open("db", Options{FS: fs, OnFatal: func(err error) { told <- err }})
 				require.NoError(t, err)
-				require.NoError(t, commit(s, "durable", nil, store.NoSync))
+				require.NoError(t, commit(s, "durable", nil))
 				require.NoError(t, s.Flush())
-				require.NoError(t, commit(s, "late", nil, store.NoSync))
+				require.NoError(t, commit(s, "late", nil))
 				snap, err := s.NewSnapshot()
 				require.NoError(t, err)
-				fs.fail(syscall.ENOSPC)
+				fs.fail(cause)
 				err = within(t, "Flush", s.Flush)
 				require.NoError(t, within(t, "Snapshot.Close", snap.Close))
-				requireFailed(t, s, err, syscall.ENOSPC, told)
-				again, err := Open("db", Options{FS: fs.crashed(1), DisableWAL: noWAL})
+				requireFailed(t, s, err, cause, told)
+				again, err := Open("db", Options{FS: fs.crashed(1)})
 				require.NoError(t, err)
 				defer again.Close()
 				_, ok, err := again.Get([]byte("durable"))
@@ -215,29 +167,30 @@ func TestStalledWriters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fs, told := newBreakable(f), make(chan error, 10)
-			s, err := Open("db", Options{FS: fs, DisableWAL: true, MemTableSize: 64 << 10, OnFatal: func(err error) { told <- err }})
+			s, err := Open("db", Options{FS: fs, MemTableSize: 64 << 10, OnFatal: func(err error) { told <- err }})
 			require.NoError(t, err)
 			fs.fail(syscall.EIO)
 			for i := 0; err == nil; i++ {
 				require.Less(t, i, 10_000, "no commit failed")
-				err = within(t, "Commit", func() error { return commit(s, fmt.Sprint(i), make([]byte, 2000), store.NoSync) })
+				err = within(t, "Commit", func() error { return commit(s, fmt.Sprint(i), make([]byte, 2000)) })
 			}
 			requireFailed(t, s, err, syscall.EIO, told)
 		})
 	}
 }
 
-// TestEveryCallerIsTold: many wait for one sync, which fails.
+// TestEveryCallerIsTold: many wait for a flush, which fails.
 func TestEveryCallerIsTold(t *testing.T) {
 	t.Parallel()
-	fs := newBreakable(loggedFaults["log sync"])
+	fs := newBreakable(flushFaults["table sync"])
 	s, err := Open("db", Options{FS: fs})
 	require.NoError(t, err)
 	fs.fail(syscall.EIO)
+	require.NoError(t, commit(s, "x", nil))
 	var wg sync.WaitGroup
 	errs := make(chan error, 8)
-	for i := range 8 {
-		wg.Go(func() { errs <- commit(s, fmt.Sprint(i), nil, store.Sync) })
+	for range 8 {
+		wg.Go(func() { errs <- s.Flush() })
 	}
 	require.NoError(t, within(t, "one of eight", func() error { wg.Wait(); return nil }))
 	for range 8 {
@@ -248,21 +201,24 @@ func TestEveryCallerIsTold(t *testing.T) {
 // TestReopenAfterFailure: a store that has failed writes no more once it is closed, and lets go of its directory.
 func TestReopenAfterFailure(t *testing.T) {
 	t.Parallel()
-	fs := newBreakable(loggedFaults["anything"])
+	fs := newBreakable(flushFaults["anything"])
 	s, err := Open("db", Options{FS: fs})
 	require.NoError(t, err)
-	require.NoError(t, commit(s, "acknowledged", nil, store.Sync))
+	require.NoError(t, commit(s, "flushed", nil))
+	require.NoError(t, s.Flush())
 	fs.fail(syscall.ENOSPC)
-	require.ErrorIs(t, commit(s, "refused", nil, store.Sync), ErrFull)
+	require.NoError(t, commit(s, "lost", nil))
+	require.ErrorIs(t, s.Flush(), ErrFull)
 	require.ErrorIs(t, s.Close(), ErrFull)
 	fs.cause.Store(nil)
 	again, err := Open("db", Options{FS: fs})
 	require.NoError(t, err)
 	defer again.Close()
-	_, ok, err := again.Get([]byte("acknowledged"))
+	_, ok, err := again.Get([]byte("flushed"))
 	require.NoError(t, err)
 	require.True(t, ok)
-	require.NoError(t, commit(again, "later", nil, store.Sync))
+	require.NoError(t, commit(again, "later", nil))
+	require.NoError(t, again.Flush())
 }
 
 // TestOpenOnABrokenDisk: Open tells, whatever fails first, and lets go of the directory.
@@ -297,9 +253,9 @@ func TestOpenOnABrokenDisk(t *testing.T) {
 func TestDamagedTable(t *testing.T) {
 	t.Parallel()
 	mem := vfs.NewMem()
-	s, err := Open("db", Options{FS: mem, DisableWAL: true})
+	s, err := Open("db", Options{FS: mem})
 	require.NoError(t, err)
-	require.NoError(t, commit(s, "k", make([]byte, 5000), store.NoSync))
+	require.NoError(t, commit(s, "k", make([]byte, 5000)))
 	require.NoError(t, s.Flush())
 	require.NoError(t, s.Close())
 	names, err := mem.List("db")
@@ -313,7 +269,7 @@ func TestDamagedTable(t *testing.T) {
 			require.NoError(t, f.Close())
 		}
 	}
-	s, err = Open("db", Options{FS: mem, DisableWAL: true})
+	s, err = Open("db", Options{FS: mem})
 	require.NoError(t, err)
 	defer s.Close()
 	require.Error(t, within(t, "Get", func() error { _, _, err := s.Get([]byte("k")); return err }))

@@ -1,6 +1,8 @@
 // Package pebblestore is the engine of package store for disks, over Pebble
 // (https://github.com/cockroachdb/pebble).
 //
+// A store has no write-ahead log: a crash falls back to the last flush, always to what the store was at the end of one commit.
+//
 // No call waits for a disk that has failed: each returns a *FailedError, and so does every later one.
 package pebblestore
 
@@ -21,14 +23,10 @@ var ErrLocked = errors.New("pebblestore: the directory is in use by another proc
 
 // Options say how a store is opened.
 type Options struct {
-	// DisableWAL keeps no write-ahead log: a crash falls back to the last flush, always to what
-	// the store was at the end of one commit. Sync commits are refused with ErrNoLog.
-	DisableWAL bool
 	// FS is where the store lives; nil: the real disk.
 	FS vfs.FS
 	// MemTableSize is how many bytes are collected before they are flushed; default 16 MiB.
 	MemTableSize uint64
-	Plain        bool
 	// CacheSize is how many bytes of blocks are cached, the memtables included; default 64 MiB, used as needed.
 	CacheSize int64
 	// OnFatal is told, once, when the disk of an open store fails: a *FailedError. It must return soon and not use
@@ -53,7 +51,6 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	db      *pebble.DB
 	disk    *disk
-	wal     bool
 	onFatal func(error)
 	opened  atomic.Bool // until then Open tells of a failure
 
@@ -68,7 +65,7 @@ type Store struct {
 // Open opens the store in dir, which is made if it does not exist.
 func Open(dir string, o Options) (*Store, error) {
 	o = o.withDefaults()
-	s := &Store{wal: !o.DisableWAL, onFatal: o.OnFatal, gate: newGate(), broken: make(chan struct{}), open: map[*snapshot]bool{}}
+	s := &Store{onFatal: o.OnFatal, gate: newGate(), broken: make(chan struct{}), open: map[*snapshot]bool{}}
 	s.disk = &disk{FS: o.FS, s: s}
 	cache := pebble.NewCache(o.CacheSize)
 	defer cache.Unref()
@@ -91,7 +88,7 @@ func Open(dir string, o Options) (*Store, error) {
 
 func (s *Store) options(o Options) *pebble.Options {
 	return &pebble.Options{
-		FS: s.disk, DisableWAL: o.DisableWAL, MemTableSize: o.MemTableSize,
+		FS: s.disk, DisableWAL: true, MemTableSize: o.MemTableSize,
 		FormatMajorVersion: pebble.FormatNewest, MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4,
 		Logger: (*logger)(s),
 		EventListener: &pebble.EventListener{

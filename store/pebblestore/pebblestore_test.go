@@ -1,7 +1,6 @@
 package pebblestore
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -33,44 +32,28 @@ func opener(o Options) storetest.Open {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	t.Run("memory", func(t *testing.T) { t.Parallel(); storetest.Run(t, opener(Options{FS: vfs.NewMem()}), true) })
-	t.Run("disk", func(t *testing.T) { t.Parallel(); storetest.Run(t, opener(Options{}), true) })
-	t.Run("without log", func(t *testing.T) {
-		t.Parallel()
-		storetest.Run(t, opener(Options{FS: vfs.NewMem(), DisableWAL: true}), false)
-	})
+	t.Run("memory", func(t *testing.T) { t.Parallel(); storetest.Run(t, opener(Options{FS: vfs.NewMem()}), false) })
+	t.Run("disk", func(t *testing.T) { t.Parallel(); storetest.Run(t, opener(Options{}), false) })
 }
 
 // TestCrash loses unsynced data at a random moment: the store is then what it was after one of the
 // commits, none before the last that was durable.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	for _, noWAL := range []bool{false, true} {
-		t.Run(fmt.Sprintf("DisableWAL=%v", noWAL), func(t *testing.T) {
-			t.Parallel()
-			rapid.Check(t, func(t *rapid.T) { crash(t, noWAL) })
-		})
-	}
+	rapid.Check(t, crash)
 }
 
-func crash(t *rapid.T, noWAL bool) {
+func crash(t *rapid.T) {
 	fs := vfs.NewCrashableMem()
-	s, err := Open("db", Options{FS: fs, DisableWAL: noWAL})
+	s, err := Open("db", Options{FS: fs})
 	require.NoError(t, err)
 	model := map[string]string{}
 	states, durable := [][]string{{}}, 0
 	for range rapid.IntRange(1, 10).Draw(t, "commits") {
 		b := s.NewBatch()
 		storetest.Mutate(t, b, model)
-		d := store.NoSync
-		if !noWAL && rapid.Bool().Draw(t, "sync") {
-			d = store.Sync
-		}
-		require.NoError(t, b.Commit(d))
+		require.NoError(t, b.Commit(store.NoSync))
 		states = append(states, storetest.Contents(model))
-		if d == store.Sync {
-			durable = len(states) - 1
-		}
 		if rapid.IntRange(0, 3).Draw(t, "flush") == 0 {
 			require.NoError(t, s.Flush())
 			durable = len(states) - 1
@@ -79,7 +62,7 @@ func crash(t *rapid.T, noWAL bool) {
 	seed := rapid.Uint64().Draw(t, "seed")
 	image := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rapid.SampledFrom([]int{0, 50, 100}).Draw(t, "kept"), RNG: rand.New(rand.NewPCG(seed, 1))})
 	require.NoError(t, s.Close())
-	again, err := Open("db", Options{FS: image, DisableWAL: noWAL})
+	again, err := Open("db", Options{FS: image})
 	require.NoError(t, err)
 	defer again.Close()
 	found := storetest.Dump(t, again)
@@ -114,9 +97,9 @@ func TestDamage(t *testing.T) {
 	require.ErrorContains(t, err, "remove the directory")
 }
 
-func TestSyncWithoutLogIsRefused(t *testing.T) {
+func TestSyncIsRefused(t *testing.T) {
 	t.Parallel()
-	s, err := Open("db", Options{FS: vfs.NewMem(), DisableWAL: true})
+	s, err := Open("db", Options{FS: vfs.NewMem()})
 	require.NoError(t, err)
 	defer s.Close()
 	b := s.NewBatch()

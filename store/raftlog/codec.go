@@ -10,71 +10,75 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func entryKey(index uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), kindEntry), index)
+// A group of the log is the version of its format, and items: what kind, how long, and what.
+const version = 1
+
+// Kinds of items.
+const (
+	kindHard     = 'h'
+	kindBegin    = 's' // where the log begins and ends
+	kindPromise  = 'p'
+	kindIdentity = 'i'
+	kindEntry    = 'e' // drops what was at its index and behind it
+)
+
+const itemHeader = 5
+
+// appendItem appends an item, of which what is appended by write.
+func appendItem(p []byte, kind byte, write func([]byte) []byte) []byte {
+	at := len(p)
+	p = write(append(p, kind, 0, 0, 0, 0))
+	binary.BigEndian.PutUint32(p[at+1:], uint32(len(p)-at-itemHeader))
+	return p
 }
 
-// recordVersion is the format of a record. A reader refuses what it does not know.
-const recordVersion = 1
-
-const sealBytes = 5
-
-// seal puts a checksum and the format's version before a payload. The checksum covers the key, too, so that a record
-// that got to the wrong place is noticed.
-func seal(key, payload []byte) []byte {
-	v := append(append(make([]byte, 4, sealBytes+len(payload)), recordVersion), payload...)
-	binary.BigEndian.PutUint32(v, checksum(key, v[4:]))
-	return v
-}
-
-func checksum(key, p []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, p)
-}
-
-// unseal returns the payload, which shares memory with v, or what is wrong with it.
-func unseal(key, v []byte) (payload []byte, reason string) {
-	switch {
-	case len(v) < sealBytes:
-		return nil, "cut off"
-	case binary.BigEndian.Uint32(v) != checksum(key, v[4:]):
-		return nil, "damaged (wrong checksum)"
-	case v[4] != recordVersion:
-		return nil, fmt.Sprintf("in format %d, which this release does not know", v[4])
+// items calls each with the items of a group and their offsets in it, until one returns an error.
+func items(group []byte, each func(kind byte, at int, p []byte) error) error {
+	if len(group) == 0 || group[0] != version {
+		return &CorruptError{Reason: fmt.Sprintf("a part is in format %x, which this release does not know", group[:min(1, len(group))])}
 	}
-	return v[sealBytes:], ""
+	for at := 1; at < len(group); {
+		p := group[at:]
+		if len(p) < itemHeader || uint64(binary.BigEndian.Uint32(p[1:])) > uint64(len(p)-itemHeader) {
+			return &CorruptError{Reason: "a part is cut off"}
+		}
+		kind, n := p[0], int(binary.BigEndian.Uint32(p[1:]))
+		at += itemHeader
+		if err := each(kind, at, group[at:at+n:at+n]); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
 }
 
-// encodeEntry writes term, type, and data or configuration; the index is in the key.
-func encodeEntry(e *raft.Entry) []byte {
-	p := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(e.Data)), e.Term)
-	p = append(p, byte(e.Type))
+// entryHeader is the checksum of what follows, index, term and type. Data or configuration is behind it. An entry is read on its
+// own, so it has a checksum besides its group's.
+const entryHeader = 4 + 8 + 8 + 1
+
+func encodeEntry(p []byte, e *raft.Entry) []byte {
+	at := len(p)
+	p = binary.BigEndian.AppendUint64(append(p, 0, 0, 0, 0), e.Index)
+	p = append(binary.BigEndian.AppendUint64(p, e.Term), byte(e.Type))
 	if e.Type == raft.EntryConfig {
-		return encodeConfig(p, e.Config)
+		p = encodeConfig(p, e.Config)
+	} else {
+		p = append(p, e.Data...)
 	}
-	return append(p, e.Data...)
+	binary.BigEndian.PutUint32(p[at:], crc32.Checksum(p[at+4:], castagnoli))
+	return p
 }
 
-// openEntry reads what is stored at key, an entry's. Data shares memory with v.
-func openEntry(key, v []byte) (raft.Entry, error) {
-	index := binary.BigEndian.Uint64(key[1:])
-	p, reason := unseal(key, v)
-	if reason != "" {
-		return raft.Entry{}, &CorruptError{Index: index, Reason: reason}
-	}
-	e := raft.Entry{Index: index}
-	if reason = decodeEntry(p, &e); reason != "" {
-		return raft.Entry{}, &CorruptError{Index: index, Reason: reason}
-	}
-	return e, nil
-}
-
-// decodeEntry returns what is wrong with p.
+// decodeEntry returns what is wrong with p. Data shares memory with it.
 func decodeEntry(p []byte, e *raft.Entry) (reason string) {
-	if len(p) < 9 {
+	if len(p) < entryHeader {
 		return "cut off"
 	}
-	body := p[9:]
-	e.Term, e.Type = binary.BigEndian.Uint64(p), raft.EntryType(p[8])
+	if binary.BigEndian.Uint32(p) != crc32.Checksum(p[4:], castagnoli) {
+		return "damaged (wrong checksum)"
+	}
+	body := p[entryHeader:]
+	e.Index, e.Term, e.Type = binary.BigEndian.Uint64(p[4:]), binary.BigEndian.Uint64(p[12:]), raft.EntryType(p[20])
 	switch e.Type {
 	case raft.EntryNoop:
 		if len(body) > 0 {
@@ -121,6 +125,18 @@ func decodeMeta(p []byte, m *raft.SnapshotMeta) bool {
 	m.Index, m.Term, m.ConfigIndex = binary.BigEndian.Uint64(p), binary.BigEndian.Uint64(p[8:]), binary.BigEndian.Uint64(p[16:])
 	rest, ok := decodeConfig(p[24:], &m.Config)
 	return ok && len(rest) == 0
+}
+
+// encodeBegin writes where the log begins, behind a snapshot, and the index of its last entry.
+func encodeBegin(p []byte, m *raft.SnapshotMeta, last uint64) []byte {
+	return encodeMeta(binary.BigEndian.AppendUint64(p, last), m)
+}
+
+func decodeBegin(p []byte, m *raft.SnapshotMeta) (last uint64, ok bool) {
+	if len(p) < 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(p), decodeMeta(p[8:], m)
 }
 
 func encodeConfig(p []byte, c *raft.Configuration) []byte {

@@ -1,20 +1,21 @@
 package raftlog
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
 	"concord/raft"
-	"concord/store"
-	"concord/store/memstore"
-	"concord/store/pebblestore"
+	"concord/store/raftlog/internal/segment"
 )
 
 // contents is all that a log says.
@@ -25,146 +26,134 @@ type contents struct {
 	Owner   string
 }
 
-func read(st store.Store) (c contents, err error) {
-	l, err := Open(st)
-	if err != nil {
-		return c, err
+func contentsOf(l *Log) (c contents, err error) {
+	c = contents{State: l.State(), Promise: l.Promise(), Owner: l.identity}
+	if c.State.LastIndex >= c.State.FirstIndex {
+		c.Entries, err = l.Entries(c.State.FirstIndex, c.State.LastIndex, 1<<20)
 	}
-	c.State, c.Owner = l.State(), l.identity
-	if c.Promise, err = l.Promise(); err != nil || c.State.LastIndex < c.State.FirstIndex {
-		return c, err
-	}
-	c.Entries, err = l.Entries(c.State.FirstIndex, c.State.LastIndex, 1<<20)
 	return c, err
 }
 
-// sample fills a log with something of every kind.
-func sample(t testing.TB, st store.Store) {
-	l, err := Open(st)
-	require.NoError(t, err)
-	require.NoError(t, l.Claim("node-1"))
-	require.NoError(t, l.SetPromise("a,b"))
-	write(t, l, &raft.HardState{Term: 2, VotedFor: "b"}, entry(1, 1, "dropped"), raft.Entry{Index: 2, Term: 1, Type: raft.EntryConfig, Config: &config})
-	write(t, l, nil, raft.Entry{Index: 3, Term: 2, Type: raft.EntryNoop}, entry(4, 2, "data"), entry(5, 2, ""))
-	require.NoError(t, l.CompactTo(raft.SnapshotMeta{Index: 1, Term: 1, Config: config, ConfigIndex: 1}))
-}
-
-type record struct{ key, value string }
-
-func records(t testing.TB, st store.Store) (out []record) {
-	require.NoError(t, st.Scan(nil, nil, func(k, v []byte) bool { out = append(out, record{string(k), string(v)}); return true }))
-	return out
-}
-
-func stored(t testing.TB, rs []record) store.Store {
-	st := memstore.Open(memstore.NewDisk())
-	b := st.NewWriteBatch()
-	for _, r := range rs {
-		require.NoError(t, b.Set([]byte(r.key), []byte(r.value)))
+func read(fs vfs.FS) (c contents, err error) {
+	l, err := OpenSized(fs, "log", tiny)
+	if err != nil {
+		return c, err
 	}
-	require.NoError(t, b.Commit(store.NoSync))
-	return st
+	c, err = contentsOf(l)
+	return c, errors.Join(err, l.Close())
 }
 
-func flipped(s string, i int, mask byte) string {
-	p := []byte(s)
-	p[i] ^= mask
-	return string(p)
+// sample does something of every kind to a log, and calls after each time with what it contains.
+func sample(fs vfs.FS, after func(contents)) error {
+	l, err := OpenSized(fs, "log", tiny)
+	if err != nil {
+		return err
+	}
+	add := func(hs *raft.HardState, es ...raft.Entry) func() error {
+		return func() error {
+			w := l.Begin()
+			if err := w.Add(hs, es); err != nil {
+				return err
+			}
+			return w.Commit()
+		}
+	}
+	for _, step := range []func() error{
+		func() error { return nil },
+		func() error { return l.Claim("node-1") },
+		func() error { return l.SetPromise("a,b") },
+		add(&raft.HardState{Term: 2, VotedFor: "b"}, entry(1, 1, "dropped"), raft.Entry{Index: 2, Term: 1, Type: raft.EntryConfig, Config: &config}),
+		add(nil, raft.Entry{Index: 3, Term: 2, Type: raft.EntryNoop}, entry(4, 2, "data"), entry(5, 2, "")),
+		func() error {
+			return l.CompactTo(raft.SnapshotMeta{Index: 1, Term: 1, Config: config, ConfigIndex: 1})
+		},
+		add(&raft.HardState{Term: 3}, entry(5, 3, "another"), entry(6, 3, strings.Repeat("long", 30))),
+		add(nil, entry(7, 3, strings.Repeat("long", 60)), entry(8, 3, strings.Repeat("long", 60))), // more than a file has room for
+		func() error { return l.CompactTo(raft.SnapshotMeta{Index: 6, Term: 3}) },
+		func() error { return l.Reset(raft.SnapshotMeta{Index: 20, Term: 3}) },
+		add(&raft.HardState{Term: 9}, entry(21, 9, "x")),
+		add(nil, entry(22, 9, "y"), entry(23, 9, strings.Repeat("z", 100))),
+		add(nil, entry(23, 9, strings.Repeat("z", 99)), entry(24, 9, "z")),
+		add(nil, entry(25, 9, "end")),
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+		c, err := contentsOf(l)
+		if err != nil {
+			return err
+		}
+		after(c)
+	}
+	return l.Close()
 }
 
-// TestEveryFlippedByte: whatever byte of a key or of a value changes, the log is refused.
+// TestCrashes cuts the power before each operation on the disk. The log is what it was after the last step that
+// succeeded, or after the next one.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	var states []contents
+	require.NoError(t, sample(vfs.NewMem(), func(c contents) { states = append(states, c) }))
+	for _, kept := range []int{0, 50, 100} {
+		rng := rand.New(rand.NewPCG(uint64(kept), 1))
+		mem := vfs.NewCrashableMem()
+		done, crashes := 0, 0
+		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+				crashes++
+				c, err := read(mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rng}))
+				require.NoError(t, err)
+				require.Contains(t, states[max(0, done-1):min(done+1, len(states))], c)
+			}
+			return nil
+		}))
+		require.NoError(t, sample(fs, func(contents) { done++ }))
+		require.Greater(t, crashes, 60)
+	}
+}
+
+// TestEveryFlippedByte: whatever byte of the files changes, the log is refused, or is what it was before the last step:
+// damage at the very end cannot be told from a write that a crash cut off.
 func TestEveryFlippedByte(t *testing.T) {
 	t.Parallel()
-	st := memstore.Open(memstore.NewDisk())
-	sample(t, st)
-	rs := records(t, st)
-	damaged := func(at int, r record) {
-		changed := append(append(append([]record{}, rs[:at]...), r), rs[at+1:]...)
-		c, err := read(stored(t, changed))
-		require.Error(t, err, "%x = %x instead of %x = %x was read as %+v", r.key, r.value, rs[at].key, rs[at].value, c)
-		var corrupt *CorruptError
-		if !errors.As(err, &corrupt) {
-			require.ErrorContains(t, err, "run the release that wrote it")
-		}
-	}
-	for at, r := range rs {
-		for bit := range 8 {
-			for i := range r.key {
-				damaged(at, record{flipped(r.key, i, 1<<bit), r.value})
-			}
-			for i := range r.value {
-				damaged(at, record{r.key, flipped(r.value, i, 1<<bit)})
-			}
-		}
-		for i := range r.value {
-			damaged(at, record{r.key, r.value[:i]})
-		}
-		damaged(at, record{r.key, r.value + "\x00"})
-	}
-}
-
-// TestEveryFlippedByteOnDisk: whatever byte of Pebble's files changes, the log is refused, or is what it was after some
-// commit: damage at the very end of the write-ahead log cannot be told from a write that a crash cut off.
-func TestEveryFlippedByteOnDisk(t *testing.T) {
-	t.Parallel()
 	mem := vfs.NewMem()
-	st, err := pebblestore.Open("db", pebblestore.Options{FS: mem})
+	var states []contents
+	require.NoError(t, sample(mem, func(c contents) { states = append(states, c) }))
+	names, err := mem.List("log")
 	require.NoError(t, err)
-	sample(t, st)
-	require.NoError(t, st.Flush())
-	l, err := Open(st)
-	require.NoError(t, err)
-	states := []contents{mustRead(t, st)}
-	for i := range uint64(3) {
-		write(t, l, nil, entry(6+i, 3+i, fmt.Sprint("later", i)))
-		states = append(states, mustRead(t, st))
-	}
-	require.NoError(t, st.Close())
-	names, err := mem.List("db")
-	require.NoError(t, err)
-	step := int64(1)
-	if testing.Short() {
-		step = 11 // no divisor of 8, so that every bit has its turn
-	}
+	refused := 0
 	for _, name := range names {
-		if strings.HasPrefix(name, "OPTIONS") || name == "LOCK" {
-			continue
-		}
-		for at := int64(0); at < used(t, mem, "db/"+name); at += step {
+		good := fileOf(t, mem, "log/"+name)
+		for at := range good {
 			copied := vfs.NewMem()
-			_, err := vfs.Clone(mem, copied, "db", "db")
+			_, err := vfs.Clone(mem, copied, "log", "log")
 			require.NoError(t, err)
-			flip(t, copied, "db/"+name, at)
-			st, err := pebblestore.Open("db", pebblestore.Options{FS: copied})
-			if err != nil {
+			flip(t, copied, "log/"+name, int64(at))
+			c, err := read(copied)
+			if err == nil {
+				require.Contains(t, states[len(states)-2:], c, "%s, byte %d", name, at)
 				continue
 			}
-			c, err := read(st)
-			st.Close()
-			if err == nil {
-				require.Contains(t, states, c, "%s, byte %d", name, at)
+			refused++
+			var corrupt *CorruptError
+			if !errors.As(err, &corrupt) {
+				require.ErrorContains(t, err, "run the release that wrote it")
 			}
 		}
 	}
+	require.Greater(t, refused, 500)
 }
 
-// used is how long a file is without the zeros that a log has behind its end, a few of them excepted.
-func used(t *testing.T, fs vfs.FS, name string) int64 {
+func fileOf(t testing.TB, fs vfs.FS, name string) []byte {
 	f, err := fs.Open(name)
 	require.NoError(t, err)
 	defer f.Close()
 	p, err := io.ReadAll(f)
 	require.NoError(t, err)
-	return int64(min(len(p), len(bytes.TrimRight(p, "\x00"))+20))
+	return p
 }
 
-func mustRead(t *testing.T, st store.Store) contents {
-	c, err := read(st)
-	require.NoError(t, err)
-	return c
-}
-
-func flip(t *testing.T, fs vfs.FS, name string, at int64) {
+func flip(t testing.TB, fs vfs.FS, name string, at int64) {
 	f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
 	require.NoError(t, err)
 	p := []byte{0}
@@ -176,49 +165,57 @@ func flip(t *testing.T, fs vfs.FS, name string, at int64) {
 	require.NoError(t, f.Close())
 }
 
-// What was damaged is named, and the operator is told what to do.
+// grouped makes a log of what the groups say, the first of which begins it.
+func grouped(t *testing.T, groups ...[]byte) vfs.FS {
+	mem := vfs.NewMem()
+	files, err := segment.Open(mem, "log", Sizes{}, func(p []byte) []byte { return append(p, groups[0]...) }, nil)
+	require.NoError(t, err)
+	for _, g := range groups[1:] {
+		_, err := files.Append(append(make([]byte, segment.HeaderBytes), g...))
+		require.NoError(t, err)
+	}
+	require.NoError(t, files.Close())
+	return mem
+}
+
+func hardItem(term uint64) []byte {
+	return appendItem([]byte{version}, kindHard, func(p []byte) []byte { return encodeHard(p, &raft.HardState{Term: term}) })
+}
+
+func beginItem(index, last uint64) []byte {
+	return appendItem([]byte{version}, kindBegin, func(p []byte) []byte { return encodeBegin(p, &raft.SnapshotMeta{Index: index, Term: 1}, last) })
+}
+
+func entryItem(index, term uint64) []byte {
+	e := entry(index, term, "data")
+	return appendItem([]byte{version}, kindEntry, func(p []byte) []byte { return encodeEntry(p, &e) })
+}
+
+// What has good checksums and still cannot be a log is named, and the operator is told what to do.
 func TestCorruption(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(key, value string) (record, bool)
+		groups [][]byte
+		index  uint64
 		reason string
 	}{
-		"a flipped bit": {func(k, v string) (record, bool) { return record{k, flipped(v, len(v)-1, 1)}, true }, "entry 4 is damaged (wrong checksum)"},
-		"cut off":       {func(k, v string) (record, bool) { return record{k, v[:3]}, true }, "entry 4 is cut off"},
-		"missing":       {func(k, v string) (record, bool) { return record{}, false }, "entry 4 is missing"},
-		"another entry": {func(k, v string) (record, bool) {
-			e := entry(5, 2, "")
-			return record{k, string(seal(entryKey(5), encodeEntry(&e)))}, true
-		}, "entry 4 is damaged (wrong checksum)"},
-		"an older term": {func(k, v string) (record, bool) {
-			e := entry(4, 1, "")
-			return record{k, string(seal([]byte(k), encodeEntry(&e)))}, true
-		}, "entry 4 is of term 1, behind one of term 2"},
-		"a newer term": {func(k, v string) (record, bool) {
-			e := entry(4, 9, "")
-			return record{k, string(seal([]byte(k), encodeEntry(&e)))}, true
-		}, "entry 4 is of term 9, but the server had only seen term 2"},
+		"an older term":     {[][]byte{beginItem(0, 0), hardItem(2), entryItem(1, 2), entryItem(2, 1)}, 2, "entry 2 is of term 1, behind one of term 2"},
+		"older than before": {[][]byte{beginItem(7, 7), hardItem(2), entryItem(8, 0)}, 8, "entry 8 is of term 0, behind one of term 1"},
+		"a newer term":      {[][]byte{beginItem(0, 0), hardItem(2), entryItem(1, 9)}, 1, "entry 1 is of term 9, but the server had only seen term 2"},
+		"a gap":             {[][]byte{beginItem(0, 0), hardItem(2), entryItem(1, 1), entryItem(3, 1)}, 2, "entry 2 is missing"},
+		"an older file":     {[][]byte{beginItem(3, 9), hardItem(2), entryItem(10, 1)}, 4, "entry 4 is missing"},
+		"below":             {[][]byte{beginItem(3, 3), hardItem(2), entryItem(3, 1)}, 3, "below the first index, 4"},
+		"begins nowhere":    {[][]byte{beginItem(3, 3), beginItem(9, 12)}, 0, "where the log begins"},
+		"no such kind":      {[][]byte{beginItem(0, 0), appendItem([]byte{version}, '?', func(p []byte) []byte { return p })}, 0, "kind 3f"},
+		"no such format":    {[][]byte{beginItem(0, 0), {77}}, 0, "format 4d"},
+		"half an item":      {[][]byte{beginItem(0, 0), {version, kindHard, 0}}, 0, "cut off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st := memstore.Open(memstore.NewDisk())
-			sample(t, st)
-			key := string(entryKey(4))
-			var out []record
-			for _, r := range records(t, st) {
-				if r.key == key {
-					changed, keep := c.change(r.key, r.value)
-					if !keep {
-						continue
-					}
-					r = changed
-				}
-				out = append(out, r)
-			}
-			_, err := Open(stored(t, out))
+			_, err := Open(grouped(t, c.groups...), "log")
 			var corrupt *CorruptError
 			require.ErrorAs(t, err, &corrupt)
-			require.EqualValues(t, 4, corrupt.Index)
+			require.EqualValues(t, c.index, corrupt.Index)
 			require.ErrorContains(t, err, c.reason)
 			require.ErrorContains(t, err, "joins anew")
 			require.ErrorContains(t, err, "operator raft recover")
@@ -226,50 +223,108 @@ func TestCorruption(t *testing.T) {
 	}
 }
 
+// TestHeadMustAgree: a file that does not go on where the one before it ends was put there by somebody.
+func TestHeadMustAgree(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewMem()
+	n := uint64(0)
+	files, err := segment.Open(mem, "log", tiny, func(p []byte) []byte { n++; return append(p, beginItem(n, n)...) }, nil)
+	require.NoError(t, err)
+	for range 40 {
+		_, err := files.Append(append(make([]byte, segment.HeaderBytes), hardItem(1)...))
+		require.NoError(t, err)
+	}
+	_, err = Open(mem, "log")
+	require.ErrorContains(t, err, "file 2 of the log does not go on where the one before it ends")
+}
+
 // Damage that comes while the log is open is met by whoever reads.
 func TestCorruptionWhileOpen(t *testing.T) {
 	t.Parallel()
-	l, st := reopen(t, memstore.NewDisk())
+	mem := vfs.NewMem()
+	l := reopen(t, mem)
 	write(t, l, nil, entry(1, 1, "a"), entry(2, 1, "b"), entry(3, 1, "c"))
-	for _, damage := range []func(b store.Batch) error{
-		func(b store.Batch) error { return b.Set(entryKey(2), []byte("rubbish")) },
-		func(b store.Batch) error { return b.Delete(entryKey(2)) },
-	} {
-		b := st.NewBatch()
-		require.NoError(t, damage(b))
-		require.NoError(t, b.Commit(store.Sync))
-		for _, lo := range []uint64{1, 2} {
-			_, err := l.Entries(lo, 3, 1<<20)
-			var corrupt *CorruptError
-			require.ErrorAs(t, err, &corrupt)
-			require.EqualValues(t, 2, corrupt.Index)
-		}
+	at := l.index.items[1]
+	flip(t, mem, fmt.Sprintf("log/%016d.log", at.segment), int64(at.at+at.n-1))
+	for _, lo := range []uint64{1, 2} {
+		_, err := l.Entries(lo, 3, 1<<20)
+		var corrupt *CorruptError
+		require.ErrorAs(t, err, &corrupt)
+		require.EqualValues(t, 2, corrupt.Index)
 	}
 }
 
-func TestOtherVersionsAreRefused(t *testing.T) {
+// TestFailure: after a sync that failed nothing is written, and nothing is said any more.
+func TestFailure(t *testing.T) {
 	t.Parallel()
-	st := memstore.Open(memstore.NewDisk())
-	sample(t, st)
-	b := st.NewBatch()
-	require.NoError(t, b.Set([]byte{kindVersion}, []byte{version + 1}))
-	require.NoError(t, b.Commit(store.Sync))
-	_, err := Open(st)
-	require.ErrorContains(t, err, "not known to this release")
-	b = st.NewBatch()
-	require.NoError(t, b.Delete([]byte{kindVersion}))
-	require.NoError(t, b.Commit(store.Sync))
-	_, err = Open(st)
-	require.ErrorContains(t, err, "the format version is missing")
+	failing := false
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if failing && op.Kind == errorfs.OpFileSyncData {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	l, err := Open(fs, "log")
+	require.NoError(t, err)
+	write(t, l, nil, entry(1, 1, "a"))
+	failing = true
+	require.ErrorIs(t, l.SetPromise("x"), syscall.EIO)
+	failing = false
+	_, err = l.Entries(1, 1, 1)
+	for _, err := range []error{err, l.SetPromise("x"), l.Claim("a"), l.Reset(raft.SnapshotMeta{Index: 9})} {
+		var failed *FailedError
+		require.ErrorAs(t, err, &failed)
+		require.ErrorContains(t, err, "check the disk, and start again")
+	}
+	require.Empty(t, l.Promise())
+}
+
+// TestReadersMeanwhile: those who read while others write and compact get what they asked for, or hear that it is gone.
+func TestReadersMeanwhile(t *testing.T) {
+	t.Parallel()
+	l := reopen(t, vfs.NewMem())
+	write(t, l, nil, entry(1, 1, "1"))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for reads := 0; ; reads++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				s := l.State()
+				es, err := l.Entries(s.FirstIndex, s.LastIndex, 1000)
+				var corrupt *CorruptError
+				if errors.As(err, &corrupt) {
+					t.Error(err)
+					return
+				}
+				for _, e := range es {
+					if string(e.Data) != fmt.Sprint(e.Index) {
+						t.Errorf("entry %d is %q", e.Index, e.Data)
+					}
+				}
+			}
+		})
+	}
+	for i := uint64(2); i < 3000; i++ {
+		write(t, l, nil, entry(i, 1, fmt.Sprint(i)))
+		if i%20 == 0 {
+			require.NoError(t, l.CompactTo(raft.SnapshotMeta{Index: i - 10, Term: 1}))
+		}
+	}
+	close(done)
+	readers.Wait()
+	require.NoError(t, l.Close())
 }
 
 // BenchmarkOpen opens a log of 100,000 entries of 256 bytes, all of which are checked.
 func BenchmarkOpen(b *testing.B) {
 	const n = 100_000
-	st, err := pebblestore.Open(b.TempDir(), pebblestore.Options{})
-	require.NoError(b, err)
-	defer st.Close()
-	l, err := Open(st)
+	dir := b.TempDir() + "/log"
+	l, err := Open(vfs.Default, dir)
 	require.NoError(b, err)
 	data := strings.Repeat("x", 256)
 	for i := uint64(1); i <= n; i += 100 {
@@ -279,8 +334,10 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		write(b, l, nil, es...)
 	}
+	require.NoError(b, l.Close())
 	for b.Loop() {
-		_, err := Open(st)
+		l, err := Open(vfs.Default, dir)
 		require.NoError(b, err)
+		require.NoError(b, l.Close())
 	}
 }
