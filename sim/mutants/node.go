@@ -71,15 +71,11 @@ var gossip = []Mutant{
 		Old: "	n.raise(u.Incarnation, n.self.claim.State)\n", New: ""},
 	{Name: "incarnation-falls", What: "a claim of a lower incarnation overrides one of a higher", File: "swim/precedence.go",
 		Old: "		return a.Incarnation > b.Incarnation\n", New: "		return a.Incarnation > b.Incarnation || a.State == StateSuspect\n"},
-	{Name: "failed-never-asked-again", What: "nobody talks to failed members, so that a partition stays", File: "swim/node.go",
-		Old: "		n.reconnect()\n", New: ""},
 }
 
 var duties = []Mutant{
 	{Name: "failure-not-in-catalog", What: "the leader does not mark the checks of a failed member", File: "node/reconcile.go",
 		Old: "			s.memberFailed(m, reg)\n", New: ""},
-	{Name: "sync-given-up", What: "an agent does not try again what could not be synced", File: "agent/sync.go",
-		Old: "	l.timers.set(timerKey{kind: timerRetry}, l.now+wait)\n", New: ""},
 	{Name: "stranger-kept", What: "an agent leaves services of its node in the catalog that it does not have", File: "agent/diff.go",
 		Old: "			l.services[id] = &service{record: *stored[id], deleted: true}\n", New: "			continue\n"},
 	{Name: "held-requests-forgotten", What: "requests that wait for a leader are not tried again when there is one", File: "node/server.go",
