@@ -27,6 +27,7 @@ type checkers struct {
 	durability   invariants.Durability
 	state        invariants.SameState
 	membership   invariants.Membership
+	index        invariants.QueryIndex
 	lost         map[raft.ID]mirror // what voters had whose disks are gone
 	placed       map[string]uint64  // index of the entry that wrote a value
 	termStart    map[uint64]uint64  // index of the first entry of each term

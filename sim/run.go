@@ -67,14 +67,19 @@ func (w *World) rest() {
 	for _, c := range w.clients {
 		c.over = true
 	}
-	for _, x := range w.watchers {
-		x.over = true
-	}
 	if w.failure == nil && w.Options.Seed%4 == 0 {
 		w.drill()
 	}
 	if w.failure == nil {
 		w.runUntil(w.now + 20*time.Second)
+	}
+	if leader := w.leader(); w.failure == nil && leader == nil {
+		w.fail("liveness", "nobody leads a cluster at rest")
+	} else if w.failure == nil {
+		// Nothing has changed for a while: who has not seen the last change was not woken by it.
+		if stuck := w.watchersStuck(leader); stuck != "" {
+			w.fail("watch", "a wake-up was missed: %s", stuck)
+		}
 	}
 	if w.failure == nil {
 		w.checkHistory()

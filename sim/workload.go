@@ -60,8 +60,13 @@ func (c *client) next() {
 	op, req := c.draw(r, h)
 	stale := req.Read != nil && req.Read.Consistency == wire.Stale
 	op.Client, op.Call, op.Node = c.id, c.w.now, h.name
+	query := op.Kind.String() + " " + op.Key
+	least := c.w.checks.index.Asked(query)
 	h.request(req, func(resp *wire.Response) {
 		op.Return = c.w.now
+		if resp.Code == wire.OK && resp.Answer != nil && !stale {
+			c.w.checks.verify("query index", c.w.checks.index.Answered(query, resp.Answer.Index, least))
+		}
 		c.finish(&op, resp, stale)
 		c.pause(r, c.next)
 	})
