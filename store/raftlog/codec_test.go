@@ -52,7 +52,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add([]byte{}, groups[1], groups[3])
 	f.Fuzz(func(t *testing.T, head, a, b []byte) {
 		mem := vfs.NewMem()
-		files, err := segment.Open(mem, "log", Sizes{}, func(p []byte) []byte { return append(p, head...) }, nil)
+		files, err := segment.Open(mem, "log", tiny, func(p []byte) []byte { return append(p, head...) }, nil)
 		require.NoError(t, err)
 		for _, g := range [][]byte{a, b} {
 			if len(g) > 0 {
@@ -61,7 +61,7 @@ func FuzzReplay(f *testing.F) {
 			}
 		}
 		require.NoError(t, files.Close())
-		l, err := Open(mem, "log")
+		l, err := OpenSized(mem, "log", tiny)
 		if err != nil {
 			return
 		}
