@@ -56,7 +56,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.MaxAppendEntries, 4096)
 	setDefault(&c.MaxInflight, 64)
 	setDefault(&c.MaxUncommittedBytes, 64<<20)
-	setDefault(&c.CacheBytes, 16<<20)
+	setDefault(&c.CacheBytes, 8<<20)
 	setDefault(&c.SnapshotTimeout, 2*time.Second)
 	return c
 }
