@@ -111,6 +111,7 @@ func WriteLog(l *raftlog.Log, tasks []PersistTask) error {
 		if err := writeRare(l, t); err != nil {
 			return err
 		}
+		w = l.Begin() // the log does not begin where it did
 	}
 	return flush()
 }

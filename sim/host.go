@@ -43,6 +43,7 @@ type Host struct {
 	slow      time.Duration // that each input takes
 	busy      time.Duration // until when it works on earlier inputs
 	doomed    bool          // its disk was corrupted and it has not started from it since
+	leaving   bool          // on its way out of the cluster
 	node      *node.Node
 	disk      *disk
 	role      roleView
@@ -152,7 +153,7 @@ func (h *Host) boot() error {
 	}
 	h.epoch++
 	h.endSpan("down")
-	h.state, h.wake, h.busy = hostUp, never, 0
+	h.state, h.wake, h.busy, h.leaving = hostUp, never, 0, false
 	h.clock = clock{world: h.w.now, rate: h.drift}
 	h.waiting = map[uint64]func(*wire.Response){}
 	h.role, h.view = roleView{}, node.ReadView{}

@@ -108,6 +108,7 @@ func (n *nemesis) leave(r *prng.Rand) string {
 	if h.state != hostUp || h.server && !n.w.expendable(h) {
 		return ""
 	}
+	h.leaving = true
 	epoch := h.epoch
 	h.input(func() {
 		h.node.Leave(func() {
@@ -168,7 +169,7 @@ func (w *World) expendable(h *Host) bool {
 	index, term := w.checks.completeness.Newest()
 	have := 0
 	for _, o := range w.hosts[:w.Options.Servers] {
-		if o != h && st.Config.HasVoter(o.raftID()) && !o.doomed && o.disk.synced.has(index, term) {
+		if o != h && st.Config.HasVoter(o.raftID()) && !o.doomed && !o.leaving && o.disk.synced.has(index, term) {
 			have++
 		}
 	}
