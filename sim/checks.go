@@ -64,7 +64,12 @@ func (c *checkers) sending(h *Host, payload []byte) {
 		}
 		c.verify("told", c.told.Vote(&m, h.disk.hard))
 	default:
-		c.verify("told", c.told.Match(&m, h.disk.onDisk()))
+		// What is told to the leader of an earlier term is of the log as it was then.
+		onDisk := h.disk.synced.last()
+		if _, term := h.node.Role(); term == m.Term {
+			onDisk = h.disk.onDisk()
+		}
+		c.verify("told", c.told.Match(&m, onDisk))
 	}
 }
 
