@@ -22,6 +22,7 @@ type bootstrap struct {
 	at      time.Duration // of the next attempt
 	writing bool          // the first entry is being written; Raft must not see messages meanwhile
 	done    bool          // this server has a cluster
+	told    bool          // and gossip says so
 
 	promise string // the set it gave its promise for, "" none
 	given   uint64 // the attempt that it was given to last; not kept over a restart, after which none is released
@@ -61,6 +62,21 @@ func (s *server) bootstrapTick() {
 	s.bootstrapCheck()
 	if s.bootstrap.at == never && !s.hasCluster() {
 		s.bootstrap.at = s.n.now + bootstrapRetry
+	}
+}
+
+// tellCluster takes back, once this server has a cluster, that it expects to form one. Otherwise a server that lost its disk, and
+// with it the memory of its cluster, would promise to form another one, and vote with an empty log on the strength of that
+// (raft/lost.go).
+func (s *server) tellCluster() {
+	if s.bootstrap.told || !s.hasCluster() {
+		return
+	}
+	s.bootstrap.told = true
+	tags := s.n.cfg.tags()
+	delete(tags, tagExpect)
+	if err := s.n.gossip.SetTags(s.n.now, tags); err != nil {
+		s.n.log(Warn, "server", "failed to tell the others that this server has a cluster", "error", err)
 	}
 }
 

@@ -210,6 +210,7 @@ func (s *server) proposeQueued() {
 
 // drain carries out what Raft wants, and tells whether it wanted anything.
 func (s *server) drain() bool {
+	s.tellCluster()
 	s.proposeQueued()
 	if !s.raft.HasReady() {
 		return false

@@ -198,7 +198,11 @@ func (d *disk) apply() {
 
 // Read answers a query a little later, from the state as it is then.
 func (h *Host) Read(t node.ReadTask) {
-	h.later(h.rng.Duration(0, 200*time.Microsecond), "read", func() {
+	took := h.rng.Duration(0, 200*time.Microsecond)
+	if h.rng.Chance(1, 16) {
+		took += h.rng.Duration(0, 50*ms) // what changes meanwhile must not be missed
+	}
+	h.later(took, "read", func() {
 		node.ReadFrom(h.disk.machine, &t)
 		switch {
 		case t.Internal != 0:
