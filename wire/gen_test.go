@@ -121,7 +121,9 @@ var (
 )
 
 // genMaybe draws nil, too.
-func genMaybe[T any](g *rapid.Generator[*T]) *rapid.Generator[*T] { return rapid.OneOf(g, rapid.Just((*T)(nil))) }
+func genMaybe[T any](g *rapid.Generator[*T]) *rapid.Generator[*T] {
+	return rapid.OneOf(g, rapid.Just((*T)(nil)))
+}
 
 var genCommand = rapid.Custom(func(t *rapid.T) catalog.Command {
 	switch draw(t, rapid.IntRange(0, 4)) {
