@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	dnsapi "concord/api/dns"
+	"concord/gossip"
 	"concord/node"
 	"concord/node/process"
 	"concord/raft/autopilot"
@@ -46,7 +47,7 @@ func servers(tb testing.TB, n int) []*process.Process {
 	for i := range n {
 		serf := freePort(tb)
 		cfg := process.Config{
-			Node:    node.Config{Name: fmt.Sprintf("s%d", i), Datacenter: "dc1", Server: true, Expect: n, Build: "bench", Gossip: swim.LAN(), Raft: node.RaftTiming(1)},
+			Node:    node.Config{Name: fmt.Sprintf("s%d", i), Datacenter: "dc1", Server: true, Expect: n, Build: "bench", LAN: gossip.Config{Swim: swim.LAN()}, Raft: node.RaftTiming(1)},
 			DataDir: tb.TempDir(), Bind: loopback, Advertise: loopback, ServerPort: freePort(tb), SerfPort: serf,
 			HTTP: []string{fmt.Sprintf("127.0.0.1:%d", freePort(tb))}, DNS: []string{fmt.Sprintf("127.0.0.1:%d", freePort(tb))},
 			DNSConfig: dnsapi.Config{Datacenter: "dc1", AllowStale: true},

@@ -297,13 +297,13 @@ func (b *builder) timing() {
 	}
 	o.Autopilot.MaxTrailingLogs = uint64(max(0, trailing))
 	g := r.Gossip
-	o.Gossip = swim.LAN()
-	o.Gossip.GossipInterval = b.duration("gossip_lan.gossip_interval", g.GossipInterval, o.Gossip.GossipInterval)
-	o.Gossip.ProbeInterval = b.duration("gossip_lan.probe_interval", g.ProbeInterval, o.Gossip.ProbeInterval)
-	o.Gossip.ProbeTimeout = b.duration("gossip_lan.probe_timeout", g.ProbeTimeout, o.Gossip.ProbeTimeout)
-	o.Gossip.GossipNodes = or(g.GossipNodes, o.Gossip.GossipNodes)
-	o.Gossip.SuspicionMult = or(g.SuspicionMult, o.Gossip.SuspicionMult)
-	o.Gossip.RetransmitMult = or(g.RetransmitMult, o.Gossip.RetransmitMult)
+	o.LAN = swim.LAN()
+	o.LAN.GossipInterval = b.duration("gossip_lan.gossip_interval", g.GossipInterval, o.LAN.GossipInterval)
+	o.LAN.ProbeInterval = b.duration("gossip_lan.probe_interval", g.ProbeInterval, o.LAN.ProbeInterval)
+	o.LAN.ProbeTimeout = b.duration("gossip_lan.probe_timeout", g.ProbeTimeout, o.LAN.ProbeTimeout)
+	o.LAN.GossipNodes = or(g.GossipNodes, o.LAN.GossipNodes)
+	o.LAN.SuspicionMult = or(g.SuspicionMult, o.LAN.SuspicionMult)
+	o.LAN.RetransmitMult = or(g.RetransmitMult, o.LAN.RetransmitMult)
 }
 
 func (b *builder) dns() {

@@ -48,7 +48,7 @@ type Runtime struct {
 	LeaveTimeout   time.Duration
 	HoldTimeout    time.Duration
 	Autopilot      catalog.AutopilotConfig
-	Gossip         swim.Config
+	LAN            swim.Config
 	// CheckUpdateInterval is by how long changes of a check's output alone are put off.
 	CheckUpdateInterval time.Duration
 

@@ -124,7 +124,7 @@ func (s *server) facts(st raft.Status) autopilot.Input {
 	for _, f := range st.Followers {
 		followers[f.ID] = f
 	}
-	for _, m := range s.n.gossip.Members() {
+	for _, m := range s.n.lan.Members() {
 		info, ok := s.n.cfg.serverOf(m)
 		if !ok {
 			continue

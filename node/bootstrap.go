@@ -75,7 +75,7 @@ func (s *server) tellCluster() {
 	s.bootstrap.told = true
 	tags := s.n.cfg.tags()
 	delete(tags, tagExpect)
-	if err := s.n.gossip.SetTags(s.n.now, tags); err != nil {
+	if err := s.n.lan.SetTags(s.n.now, tags); err != nil {
 		s.n.log(Warn, "server", "failed to tell the others that this server has a cluster", "error", err)
 	}
 }

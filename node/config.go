@@ -7,10 +7,10 @@ import (
 
 	"concord/agent"
 	"concord/catalog"
+	"concord/gossip"
 	"concord/internal/faultpoint"
 	"concord/raft"
 	"concord/raft/autopilot"
-	"concord/swim"
 	"concord/transport"
 )
 
@@ -33,9 +33,9 @@ type Config struct {
 	Bootstrap bool
 	Expect    int
 
-	Gossip swim.Config // Name, ID and Tags are filled in
-	Raft   raft.Config // ID is filled in
-	Agent  agent.Config
+	LAN   gossip.Config // Name, ID and Tags are filled in
+	Raft  raft.Config   // ID is filled in
+	Agent agent.Config
 	// Autopilot is what the first leader of a cluster stores as its configuration.
 	Autopilot catalog.AutopilotConfig
 
@@ -80,8 +80,8 @@ func (c Config) WithDefaults() Config {
 	if c.Autopilot == (catalog.AutopilotConfig{}) {
 		c.Autopilot = catalogAutopilot(autopilot.DefaultConfig())
 	}
-	c.Gossip.Name, c.Gossip.ID = c.Name, c.ID
-	c.Gossip.Tags = c.tags()
+	c.LAN.Swim.Name, c.LAN.Swim.ID = c.Name, c.ID
+	c.LAN.Swim.Tags = c.tags()
 	c.Raft.ID = raft.ID(c.ID)
 	c.Raft = c.Raft.WithDefaults()
 	c.Raft.FaultPoints = c.FaultPoints

@@ -8,7 +8,6 @@ import (
 
 	"concord/swim"
 	"concord/transport"
-	"concord/wire"
 )
 
 // Tags that members carry, as Consul's operators know them from `members -detailed`.
@@ -72,7 +71,7 @@ func (c Config) serverOf(m swim.Member) (serverInfo, bool) {
 // servers lists the servers of this datacenter by ID, in any state but left.
 func (n *Node) servers() []serverInfo {
 	var out []serverInfo
-	for _, m := range n.gossip.Members() {
+	for _, m := range n.lan.Members() {
 		if s, ok := n.cfg.serverOf(m); ok && s.State != swim.StateLeft {
 			out = append(out, s)
 		}
@@ -82,13 +81,13 @@ func (n *Node) servers() []serverInfo {
 }
 
 // Members lists the members of the LAN pool by name.
-func (n *Node) Members() []swim.Member { return n.gossip.Members() }
+func (n *Node) Members() []swim.Member { return n.lan.Members() }
 
 // Member is the member of that name.
-func (n *Node) Member(name string) (swim.Member, bool) { return n.gossip.Member(name) }
+func (n *Node) Member(name string) (swim.Member, bool) { return n.lan.Member(name) }
 
 // GossipStats are the counters of the LAN pool.
-func (n *Node) GossipStats() swim.Stats { return n.gossip.Stats() }
+func (n *Node) GossipStats() swim.Stats { return n.lan.Stats() }
 
 // Join asks the members at the addresses to let this node into their pool. What comes of it is
 // told to done, once for each address.
@@ -98,48 +97,43 @@ func (n *Node) Join(addrs []netip.AddrPort, done func(swim.JoinResult)) {
 		n.router.joins[a] = append(n.router.joins[a], done)
 	}
 	n.seeds.remember(n.now, addrs)
-	n.gossip.Join(n.now, addrs)
+	n.lan.Join(n.now, addrs)
 }
 
 // ForceLeave takes a failed member for one that has left; with prune it is also forgotten.
 func (n *Node) ForceLeave(name string, prune bool) error {
 	n.begin()
-	return n.gossip.ForceLeave(n.now, name, prune)
+	return n.lan.ForceLeave(n.now, name, prune)
 }
 
 func (n *Node) onGossip(e transport.Envelope) {
-	p, err := wire.DecodePacket(e.Payload)
+	from, err := netip.ParseAddrPort(string(e.From))
+	if err == nil {
+		err = n.lan.Receive(n.now, from, e.Class == transport.GossipStream, e.Payload)
+	}
 	if err != nil {
 		n.log(Debug, "swim", "dropped a malformed message", "from", string(e.From), "error", err)
-		return
-	}
-	if p.Addr, err = netip.ParseAddrPort(string(e.From)); err != nil {
-		return
-	}
-	if e.Class == transport.Gossip {
-		n.gossip.HandlePacket(n.now, p)
-	} else {
-		n.gossip.HandleStream(n.now, p)
 	}
 }
 
 func (n *Node) gossipUnreachable(peer transport.Addr) {
 	if a, err := netip.ParseAddrPort(string(peer)); err == nil {
-		n.gossip.StreamFailed(n.now, a)
+		n.lan.StreamFailed(n.now, a)
 	}
 }
 
 // drainGossip carries out what gossip wants, and tells whether it wanted anything that may lead to more.
 func (n *Node) drainGossip() bool {
-	if !n.gossip.HasOutput() {
+	if !n.lan.HasOutput() {
 		return false
 	}
-	out := n.gossip.Output()
-	for i := range out.Packets {
-		n.sendGossip(transport.Gossip, &out.Packets[i])
-	}
-	for i := range out.Streams {
-		n.sendGossip(transport.GossipStream, &out.Streams[i])
+	out := n.lan.Output()
+	for _, s := range out.Sends {
+		class := transport.Gossip
+		if s.Stream {
+			class = transport.GossipStream
+		}
+		n.env.Send(transport.Envelope{To: transport.Addr(s.To.String()), Class: class, Payload: s.Payload})
 	}
 	for _, o := range out.Notices {
 		n.log(noticeLevels[o.Level], "swim", o.Text)
@@ -165,10 +159,6 @@ func (n *Node) drainGossip() bool {
 
 var noticeLevels = map[swim.NoticeLevel]Level{swim.Debug: Debug, swim.Info: Info, swim.Warn: Warn, swim.Error: Error}
 
-func (n *Node) sendGossip(class transport.Class, p *swim.Packet) {
-	n.env.Send(transport.Envelope{To: transport.Addr(p.Addr.String()), Class: class, Payload: wire.AppendPacket(nil, p)})
-}
-
 var eventNames = map[swim.EventType]string{
 	swim.EventJoin: "EventMemberJoin", swim.EventLeave: "EventMemberLeave", swim.EventFailed: "EventMemberFailed",
 	swim.EventUpdate: "EventMemberUpdate", swim.EventReap: "EventMemberReap",
@@ -183,7 +173,7 @@ func (n *Node) onMember(ev swim.Event) {
 
 // gossipChanged passes on what the pool now looks like.
 func (n *Node) gossipChanged() {
-	n.local.SetClusterSize(n.gossip.NumAlive())
+	n.local.SetClusterSize(n.lan.NumAlive())
 	n.router.update(n.servers())
 	n.savePeers()
 	if n.server != nil {
@@ -198,7 +188,7 @@ type savedPeers struct{ last string }
 // savePeers keeps the addresses of the live members, from which -rejoin starts.
 func (n *Node) savePeers() {
 	var b strings.Builder
-	for _, m := range n.gossip.Members() {
+	for _, m := range n.lan.Members() {
 		if m.Name != n.cfg.Name && (m.State == swim.StateAlive || m.State == swim.StateSuspect) {
 			b.WriteString(m.Addr.String() + "\n")
 		}

@@ -75,7 +75,7 @@ func (n *Node) leaveTick() {
 	if l.phase == handingOver && (n.server == nil || over || n.server.handedOver()) {
 		l.phase, l.until = tellingOthers, n.now+n.cfg.LeaveTimeout
 		over = false
-		n.gossip.Leave(n.now)
+		n.lan.Leave(n.now)
 	}
 	if l.phase == tellingOthers && (l.gossipLeft || over) {
 		l.phase, l.until = waitingForRemoval, n.now+n.cfg.LeaveTimeout

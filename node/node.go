@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"concord/agent"
+	"concord/gossip"
 	"concord/internal/invariant"
 	"concord/internal/prng"
 	"concord/internal/tick"
 	"concord/node/machine"
 	"concord/raft"
-	"concord/swim"
 	"concord/transport"
 	"concord/wire"
 )
@@ -38,7 +38,7 @@ type Node struct {
 	now    time.Duration
 	clock  clockWatch
 	seeds  seeds
-	gossip *swim.Node
+	lan    *gossip.Pool
 	local  *agent.Local
 	router *router
 	calls  *calls
@@ -55,7 +55,7 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, env: env, rng: rng, now: env.Now(), seeds: seeds{at: never}}
 	var err error
-	if n.gossip, err = swim.New(cfg.Gossip, rng.Fork("swim"), n.now); err != nil {
+	if n.lan, err = gossip.New(cfg.LAN, rng.Fork("swim"), n.now); err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	if err := cfg.Agent.WithDefaults().Validate(); err != nil {
@@ -78,7 +78,7 @@ func (n *Node) Config() Config { return n.cfg }
 
 // NextDeadline is when OnTick is due if nothing else happens before.
 func (n *Node) NextDeadline() time.Duration {
-	next := min(n.gossip.NextDeadline(), n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline(), n.seeds.at)
+	next := min(n.lan.NextDeadline(), n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline(), n.seeds.at)
 	if n.server != nil {
 		next = min(next, n.server.nextDeadline())
 	}
@@ -88,8 +88,8 @@ func (n *Node) NextDeadline() time.Duration {
 // OnTick lets timers fire.
 func (n *Node) OnTick() {
 	n.begin()
-	if n.gossip.NextDeadline() <= n.now {
-		n.gossip.Tick(n.now)
+	if n.lan.NextDeadline() <= n.now {
+		n.lan.Tick(n.now)
 	}
 	if n.local.NextDeadline() <= n.now {
 		n.local.Tick(n.now)

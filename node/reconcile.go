@@ -119,7 +119,7 @@ func (s *server) reconcileMembers(reg registered) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, m := range s.n.gossip.Members() {
+	for _, m := range s.n.lan.Members() {
 		seen[m.Name] = true
 		switch m.State {
 		case swim.StateAlive, swim.StateSuspect:
@@ -140,7 +140,7 @@ func (s *server) reconcileMembers(reg registered) {
 // displace takes the names of living members from restored nodes with another ID, and tells whether there were any. That
 // the snapshot takes such a node for alive would keep the name for it (catalog, reserved), but where it was saved is not here.
 func (s *server) displace(reg registered) (any bool) {
-	for _, m := range s.n.gossip.Members() {
+	for _, m := range s.n.lan.Members() {
 		node, check := reg.nodes[m.Name], reg.checks[m.Name]
 		if m.State != swim.StateAlive || node == nil || node.ID == "" || node.ID == m.ID || check == nil || check.Status == catalog.HealthCritical {
 			continue
@@ -231,7 +231,7 @@ func (s *server) nextChange(st raft.Status) (raft.Change, bool) {
 	for _, v := range st.Config.Servers {
 		inConfig[string(v.ID)], byAddress[v.Address] = v, v
 	}
-	for _, m := range s.n.gossip.Members() {
+	for _, m := range s.n.lan.Members() {
 		info, ok := s.n.cfg.serverOf(m)
 		if !ok {
 			continue

@@ -44,15 +44,15 @@ func (n *Node) rejoinTick() {
 		s.at = never
 		return
 	}
-	members := map[netip.AddrPort]bool{n.cfg.Gossip.Addr: true}
-	for _, m := range n.gossip.Members() {
+	members := map[netip.AddrPort]bool{n.cfg.LAN.Swim.Addr: true}
+	for _, m := range n.lan.Members() {
 		members[m.Addr] = true
 	}
 	for range s.addrs {
 		a := s.addrs[s.next%len(s.addrs)]
 		s.next++
 		if !members[a] {
-			n.gossip.Join(n.now, []netip.AddrPort{a})
+			n.lan.Join(n.now, []netip.AddrPort{a})
 			return
 		}
 	}

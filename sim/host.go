@@ -107,10 +107,10 @@ func (h *Host) config() node.Config {
 	o := h.w.Options
 	c := node.Config{ID: h.id, Name: h.name, Datacenter: "dc1", Server: h.server, Build: "sim",
 		Address: addr.Addr().String(), RPCAddr: h.rpc, FlushBytes: o.FlushBytes, TrailingLogs: o.TrailingLogs}
-	c.Gossip = swim.LAN()
-	c.Gossip.Addr = addr
+	c.LAN.Swim = swim.LAN()
+	c.LAN.Swim.Addr = addr
 	if saved, err := strconv.ParseUint(string(h.disk.files[node.SavedIncarnation]), 10, 64); err == nil {
-		c.Gossip.Incarnation = saved
+		c.LAN.Swim.Incarnation = saved
 	}
 	if h.server {
 		c.Expect = o.Servers

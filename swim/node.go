@@ -168,7 +168,7 @@ func (n *Node) Output() Output {
 // HasOutput tells whether Output has anything.
 func (n *Node) HasOutput() bool {
 	o := &n.out
-	return len(o.Packets)+len(o.Streams)+len(o.Events)+len(o.Joined)+len(o.Notices) > 0 || o.Incarnation != 0 || o.Left
+	return len(o.Packets)+len(o.Streams)+len(o.Events)+len(o.Joined)+len(o.Notices)+len(o.UserEvents)+len(o.Questions)+len(o.Replies) > 0 || o.Incarnation != 0 || o.Left
 }
 
 // NextDeadline returns when Tick wants to be called next; tick.Never if there is nothing to wait for.

@@ -141,6 +141,12 @@ type Output struct {
 	Streams []Packet
 	Events  []Event
 	Joined  []JoinResult
+	// UserEvents are those fired anywhere in the pool, each once, in an order that respects their Lamport times per sender.
+	UserEvents []UserEvent
+	// Questions are queries that this member is asked.
+	Questions []Question
+	// Replies are what came of this member's own queries.
+	Replies []Reply
 	// Incarnation, when not 0, is to be kept on disk: a restart begins above it.
 	Incarnation uint64
 	// Left is set once after Leave, when the departure was told to enough members.

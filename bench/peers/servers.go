@@ -13,6 +13,7 @@ import (
 
 	dnsapi "concord/api/dns"
 	"concord/catalog"
+	"concord/gossip"
 	"concord/node"
 	"concord/node/process"
 	"concord/raft/autopilot"
@@ -89,7 +90,7 @@ func serverConfig(dir string, i, nodes int) (process.Config, int, error) {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	cfg := process.Config{
 		Node: node.Config{Name: fmt.Sprintf("s%d", i), Datacenter: "dc1", Server: true, Expect: nodes, Build: "bench",
-			Gossip: swim.LAN(), Raft: node.RaftTiming(1)},
+			LAN: gossip.Config{Swim: swim.LAN()}, Raft: node.RaftTiming(1)},
 		DataDir: dir, Bind: loopback, Advertise: loopback, ServerPort: ports[0], SerfPort: ports[1],
 		HTTP: []string{fmt.Sprintf("127.0.0.1:%d", ports[2])}, DNS: []string{fmt.Sprintf("127.0.0.1:%d", ports[3])},
 		DNSConfig:     dnsapi.Config{Datacenter: "dc1", AllowStale: true},

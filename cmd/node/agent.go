@@ -18,6 +18,7 @@ import (
 	"concord/agent"
 	"concord/config"
 	"concord/config/logging"
+	"concord/gossip"
 	"concord/internal/version"
 	"concord/node"
 	"concord/node/process"
@@ -172,7 +173,7 @@ func leaveGracefully(p *process.Process, signals <-chan os.Signal, log hclog.Log
 // processConfig is what the process needs of the configuration.
 func processConfig(rt config.Runtime, args []string, log hclog.Logger) process.Config {
 	n := node.Config{Name: rt.NodeName, Datacenter: rt.Datacenter, Server: rt.Server, Build: version.Version, Meta: rt.NodeMeta,
-		Bootstrap: rt.Bootstrap, Expect: rt.Expect, Gossip: rt.Gossip, Autopilot: rt.Autopilot, HoldTimeout: rt.HoldTimeout, LeaveTimeout: rt.LeaveTimeout}
+		Bootstrap: rt.Bootstrap, Expect: rt.Expect, LAN: gossip.Config{Swim: rt.LAN}, Autopilot: rt.Autopilot, HoldTimeout: rt.HoldTimeout, LeaveTimeout: rt.LeaveTimeout}
 	n.Agent = agent.Config{CheckUpdateInterval: rt.CheckUpdateInterval}
 	n.Raft = node.RaftTiming(rt.RaftMultiplier)
 	return process.Config{

@@ -142,15 +142,15 @@ func portError(name string, port int, err error) error {
 func (p *Process) openNode() error {
 	cfg := p.cfg.Node
 	cfg.ID, cfg.Address = p.id, p.cfg.Advertise.String()
-	cfg.Gossip.Addr = netip.AddrPortFrom(p.cfg.Advertise, uint16(p.cfg.SerfPort))
-	cfg.Gossip.MaxPacket = transport.MaxDatagram - udp.Overhead
+	cfg.LAN.Swim.Addr = netip.AddrPortFrom(p.cfg.Advertise, uint16(p.cfg.SerfPort))
+	cfg.LAN.Swim.MaxPacket = transport.MaxDatagram - udp.Overhead
 	if p.files != nil {
 		text, err := p.files.Read(node.SavedIncarnation)
 		if err != nil {
 			return fmt.Errorf("gossip incarnation: %w", err)
 		}
 		// A damaged number counts as none: the others' memory of this node then brings it up to date.
-		cfg.Gossip.Incarnation, _ = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+		cfg.LAN.Swim.Incarnation, _ = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
 	}
 	p.host = newHost(p)
 	restore, err := p.host.restore()
