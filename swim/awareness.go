@@ -6,6 +6,13 @@ import "time"
 // likely to be slow itself, so it probes more slowly and waits longer before it accuses others.
 type awareness struct{ score, max int }
 
+func newAwareness(cfg *Config) awareness {
+	if !cfg.has(LocalHealth) {
+		return awareness{max: 1} // always healthy
+	}
+	return awareness{max: cfg.AwarenessMax}
+}
+
 // add changes the score: a successful probe brings it down by one; a failed probe, a refuted
 // suspicion of this member and each missed nack bring it up by one.
 func (a *awareness) add(delta int) { a.score = min(max(a.score+delta, 0), a.max-1) }

@@ -61,7 +61,29 @@ type Config struct {
 	MaxState int
 	// MaxMembers bounds the members known, the failed and the departed included.
 	MaxMembers int
+
+	// Without are the parts of Lifeguard that are switched off, to compare with plain SWIM.
+	Without Lifeguard
 }
+
+// Lifeguard is a set of parts of Lifeguard.
+type Lifeguard uint8
+
+const (
+	// LocalHealth slows a member that is slow itself (Lifeguard section IV-A), and lets one that was not scheduled
+	// for a while not blame others.
+	LocalHealth Lifeguard = 1 << iota
+	// DynamicSuspicion shortens the suspicion timeout from the longest to the shortest with each confirmation
+	// (section IV-B). Without it, the shortest holds from the beginning.
+	DynamicSuspicion
+	// Buddy tells a member what is falsely believed of it with the next packet to it (section IV-C).
+	Buddy
+	// Nacks let helpers of an indirect probe say that they got no answer (section IV-A).
+	Nacks
+)
+
+// has tells whether the part is not switched off.
+func (c *Config) has(part Lifeguard) bool { return c.Without&part == 0 }
 
 // LAN returns the timing for members in one datacenter. It is the default.
 func LAN() Config {
@@ -98,6 +120,13 @@ func Fast() Config {
 	c.SuspicionMult = 3
 	c.PushPullInterval = 15 * time.Second
 	c.ReconnectInterval = 10 * time.Second
+	return c
+}
+
+// SWIM returns the timing of LAN for the protocol as its paper has it, with nothing of Lifeguard.
+func SWIM() Config {
+	c := LAN()
+	c.Without = LocalHealth | DynamicSuspicion | Buddy | Nacks
 	return c
 }
 

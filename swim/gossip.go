@@ -67,7 +67,7 @@ func (n *Node) gossip() {
 
 // answerClaims tells the sender of an old or false claim about this member the truth at once.
 func (n *Node) answerClaims(p *Packet) {
-	if n.tellSelf && p.Addr.IsValid() {
+	if n.tellSelf && p.Addr.IsValid() && n.cfg.has(Buddy) {
 		n.send(p.Addr, Message{Type: MsgGossip, From: n.cfg.Name}, n.self.claim)
 	}
 	n.tellSelf = false

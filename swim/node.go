@@ -65,7 +65,7 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, rng: rng, now: now, timers: tick.New(timers),
-		table: newTable(), queue: newQueue(), health: awareness{max: cfg.AwarenessMax},
+		table: newTable(), queue: newQueue(), health: newAwareness(&cfg),
 		conflicts: make(map[string]time.Duration),
 		seq:       rng.Uint64() >> 16, // so that an answer to a former life's probe is not taken for one to ours
 	}
@@ -221,7 +221,7 @@ func (m *member) view() Member { return Member{Update: *m.claim, Since: m.since}
 func (n *Node) advance(now time.Duration) {
 	late := now - max(n.now, n.NextDeadline())
 	n.now = max(n.now, now)
-	if late > n.cfg.ProbeInterval {
+	if late > n.cfg.ProbeInterval && n.cfg.has(LocalHealth) {
 		n.probe.active = false
 		n.timers.Clear(timerIndirect)
 		n.watch.delaySuspicions(late)

@@ -81,7 +81,7 @@ func (n *Node) ping(m *member) Message {
 // buddyNotice returns the claim to tell a member that is not believed to be alive, at the first
 // occasion, so that it can refute (Lifeguard section IV-C, Buddy System); nil if it is.
 func (n *Node) buddyNotice(m *member) *Update {
-	if m == nil || m.claim.State == StateAlive {
+	if m == nil || m.claim.State == StateAlive || !n.cfg.has(Buddy) {
 		return nil
 	}
 	return told(m.claim)
@@ -117,17 +117,21 @@ func (n *Node) finishProbe() {
 		return
 	}
 	n.stats.ProbesFailed++
-	n.stats.NacksMissed += uint64(p.helpers - p.nacks)
-	// A helper's nack shows that this member's own packets get through; what it blames itself for is
-	// each answer that it should have got (Lifeguard section IV-A).
-	if p.helpers > 0 {
-		n.health.add(p.helpers - p.nacks)
-	} else {
-		n.health.add(1)
-	}
+	n.blameSelf(p.helpers - p.nacks)
 	c := *m.claim
 	c.State, c.From, c.Tags = StateSuspect, n.cfg.Name, nil
 	n.learn(&c, true)
+}
+
+// blameSelf lets a failed probe count against this member's own health. A helper's nack shows that its packets get
+// through; what it blames itself for is each answer that it should have got (Lifeguard section IV-A).
+func (n *Node) blameSelf(missed int) {
+	if n.probe.helpers == 0 || !n.cfg.has(Nacks) {
+		n.health.add(1)
+		return
+	}
+	n.stats.NacksMissed += uint64(missed)
+	n.health.add(missed)
 }
 
 // onPing answers a ping that is meant for this member.
@@ -165,12 +169,18 @@ func (n *Node) onPingReq(p *Packet) {
 	n.seq++
 	n.relays = append(n.relays, relay{
 		seq: n.seq, origin: p.Addr, theirs: m.Seq,
-		// "Nack at 80% of the ping timeout" (Lifeguard section IV-A): early enough to arrive in time.
-		nackAt: n.now + n.cfg.ProbeTimeout*4/5, expires: n.now + n.cfg.ProbeTimeout,
+		nackAt: n.now + n.patience()*4/5, expires: n.now + n.cfg.ProbeTimeout, nacked: !n.cfg.has(Nacks),
 	})
 	n.armRelays()
 	ping := Message{Type: MsgPing, Seq: n.seq, Target: m.Target, From: n.cfg.Name}
 	n.send(m.Addr, ping, n.buddyNotice(n.table.byName[m.Target]))
+}
+
+// patience is how long a helper waits for the target: it nacks "at 80% of the ping timeout" (Lifeguard section IV-A),
+// early enough to arrive in time. The one that asked waits for what its own direct probe left of the period, which may
+// be less than the timeout (2 of 3 seconds with the timing for WANs).
+func (n *Node) patience() time.Duration {
+	return min(n.cfg.ProbeTimeout, n.cfg.ProbeInterval-n.cfg.ProbeTimeout)
 }
 
 // onAck ends the probe under way, or passes the answer on to who asked for it.

@@ -424,7 +424,7 @@ func TestPickIsDistinct(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Config{LAN(), WAN(), Fast(), {}} {
+	for _, c := range []Config{LAN(), WAN(), Fast(), SWIM(), {}} {
 		c = c.WithDefaults()
 		c.Name, c.Addr = "a", address(1)
 		require.NoError(t, c.Validate())

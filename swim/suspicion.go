@@ -24,7 +24,7 @@ func newSuspicion(cfg *Config, n int, now time.Duration, author string) suspicio
 	scale := max(1, math.Log10(float64(max(1, n))))
 	shortest := time.Duration(float64(cfg.SuspicionMult) * scale * float64(cfg.ProbeInterval))
 	s := suspicion{start: now, min: shortest, max: shortest, authors: []string{author}}
-	if k := cfg.SuspicionMult - 2; k > 0 && n-2 >= k {
+	if k := cfg.SuspicionMult - 2; k > 0 && n-2 >= k && cfg.has(DynamicSuspicion) {
 		s.expected = k
 		s.max = time.Duration(cfg.SuspicionMaxMult) * shortest
 	}
