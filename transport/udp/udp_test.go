@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -138,4 +139,56 @@ func BenchmarkRoundTrip(b *testing.B) {
 		right.Send(transport.Envelope{To: from, Payload: payload})
 		<-got
 	}
+}
+
+// TestSocket is used from one goroutine, which waits for datagrams and for times.
+func TestSocket(t *testing.T) {
+	t.Parallel()
+	buf := make([]byte, BufferSize)
+	for _, listen := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0"} {
+		s, err := Listen(listen, nil)
+		if err != nil && listen[0] == '[' {
+			continue // a machine without IPv6
+		}
+		require.NoError(t, err)
+		host := netip.MustParseAddr("127.0.0.1")
+		if listen[0] == '[' {
+			host = netip.IPv6Loopback()
+		}
+		own := netip.AddrPortFrom(host, s.Addr().(*net.UDPAddr).AddrPort().Port())
+		for i, send := range []func([]byte, netip.AddrPort, []byte) error{s.Send, s.TrySend} {
+			require.NoError(t, send(buf, own, []byte{byte(i)}))
+			payload, from, err := s.Receive(buf)
+			require.NoError(t, err)
+			require.Equal(t, []byte{byte(i)}, payload)
+			require.Equal(t, own, from)
+			require.ErrorIs(t, send(buf, own, make([]byte, transport.MaxDatagram)), ErrTooLarge)
+			require.Error(t, send(buf, netip.AddrPort{}, nil))
+		}
+		require.Equal(t, Stats{Sent: 2, Received: 2, Dropped: 4, SentBytes: 12, ReceivedBytes: 12}, s.Stats())
+		require.NoError(t, s.WakeAt(time.Unix(1, 0)))
+		_, _, err = s.Receive(buf)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.NoError(t, s.Close())
+		_, _, err = s.Receive(buf)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.Error(t, s.TrySend(buf, own, nil))
+	}
+}
+
+// TestWrongFamily sends to an address that the socket cannot reach.
+func TestWrongFamily(t *testing.T) {
+	t.Parallel()
+	s, err := Listen("127.0.0.1:0", nil)
+	require.NoError(t, err)
+	defer s.Close()
+	require.Error(t, s.TrySend(make([]byte, BufferSize), netip.MustParseAddrPort("[2001:db8::1]:1"), []byte("x")))
+}
+
+func TestSendingAllocatesNothing(t *testing.T) {
+	s, err := Listen("127.0.0.1:0", nil)
+	require.NoError(t, err)
+	defer s.Close()
+	buf, payload, to := make([]byte, BufferSize), make([]byte, 100), netip.MustParseAddrPort("127.0.0.1:9")
+	require.Zero(t, testing.AllocsPerRun(100, func() { s.TrySend(buf, to, payload) }))
 }
