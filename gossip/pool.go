@@ -16,12 +16,16 @@ import (
 // Config is what a Pool is made from.
 type Config struct {
 	Swim swim.Config
+	// Claims, if not nil, are shared by the pools of a process that are driven by one goroutine: equal claims are then
+	// held in memory once.
+	Claims *wire.Claims
 }
 
 // Pool is one member's part in a pool. Like the core it embeds it is a state machine: inputs take the time, and Output
 // has what is to be done. Only messages come in and go out as bytes.
 type Pool struct {
 	*swim.Node
+	claims *wire.Claims
 }
 
 // Send is a message to be sent.
@@ -43,12 +47,12 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{Node: n}, nil
+	return &Pool{Node: n, claims: cfg.Claims}, nil
 }
 
 // Receive takes in a message from an address. The error says why it was dropped.
 func (p *Pool) Receive(now time.Duration, from netip.AddrPort, stream bool, payload []byte) error {
-	packet, err := wire.DecodePacket(payload)
+	packet, err := wire.DecodePacketSharing(payload, p.claims)
 	if err != nil {
 		return fmt.Errorf("gossip: %w", err)
 	}

@@ -546,10 +546,10 @@ func BenchmarkThousandNodesWithChurn(b *testing.B) {
 // preloaded returns n nodes that know one another.
 func preloaded(t testing.TB, n int) *network {
 	w := newNetwork(t, uint64(n))
-	all := make([]Update, n)
+	all := make([]*Update, n)
 	for i := range n {
 		p := w.add(i, Config{})
-		all[i] = p.Local().Update
+		all[i] = p.self.claim
 	}
 	for _, p := range w.peers {
 		p.HandleStream(0, Packet{Addr: address(0), Message: Message{Type: MsgPushPullReply, Members: all}})

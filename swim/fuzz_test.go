@@ -95,10 +95,10 @@ func (s *bytesSource) tags() map[string]string {
 	return map[string]string{"k": strings.Repeat("v", int(b-128)*5)}
 }
 
-func (s *bytesSource) updates(n *Node) []Update {
-	us := make([]Update, s.next()%4)
+func (s *bytesSource) updates(n *Node) []*Update {
+	us := make([]*Update, s.next()%4)
 	for i := range us {
-		us[i] = Update{
+		us[i] = &Update{
 			State: State(s.next() % 6), Name: s.name(n), ID: []string{"", "a", "b", "id-self"}[s.next()%4],
 			Addr: address(int(s.next() % 4)), Incarnation: uint64(s.next() % 4), Tags: s.tags(), From: s.name(n),
 			Prune: s.next()%4 == 0, Age: time.Duration(s.next()-3) * time.Second,

@@ -25,7 +25,7 @@ func (n *Node) emit(p Packet) {
 func (n *Node) sendStream(to netip.AddrPort, m Message, tell *Update) {
 	p := Packet{Addr: to, Message: m}
 	if tell != nil {
-		p.Updates = []Update{*tell}
+		p.Updates = []*Update{tell}
 	}
 	n.stats.StreamsSent++
 	n.out.Streams = append(n.out.Streams, p)
@@ -37,7 +37,7 @@ func (n *Node) load(p *Packet, tell *Update) {
 	skip := ""
 	if tell != nil {
 		budget -= tell.Size()
-		p.Updates = []Update{*tell}
+		p.Updates = []*Update{tell}
 		skip = tell.Name
 	}
 	p.Updates = n.queue.take(p.Updates, budget, transmitLimit(n.cfg.RetransmitMult, n.NumAlive()), skip)
@@ -134,31 +134,46 @@ func (n *Node) onPushPullReply(p *Packet) {
 func (n *Node) merge(m *Message, spread bool) {
 	n.stats.PushPulls++
 	for i := range m.Members {
-		n.learnFromState(&m.Members[i], spread)
+		n.learnFromState(m.Members[i], spread)
 	}
 }
 
 // state returns what this member knows of all, itself first. If that is more than Config.MaxState it
 // is a random part.
-func (n *Node) state() []Update {
+func (n *Node) state() []*Update {
 	total := n.table.len()
 	budget := n.cfg.MaxState - n.cfg.MaxPacket - n.self.claim.Size()
-	state := make([]Update, 1, total+1)
-	state[0] = *n.self.claim
+	state := make([]*Update, 1, total+1)
+	state[0] = n.self.claim
 	start := n.rng.IntN(total)
 	for i := range total {
-		m := n.table.at((start+i)%total, live)
-		u := *m.claim
-		if m.told != u.Incarnation {
-			u.Tags = nil
-		}
-		if m.isGone() {
-			u.Age = n.now - m.since
-		}
+		u := n.statement(n.table.at((start+i)%total, live))
 		if budget -= u.Size(); budget < 0 {
 			break
 		}
 		state = append(state, u)
 	}
 	return state
+}
+
+// noTags are the tags of a claim that tells that there are none.
+var noTags = map[string]string{}
+
+// statement is what a full state says of a member: its claim with the tags, if they are known, and with the time that
+// it is gone.
+func (n *Node) statement(m *member) *Update {
+	if m.claim.State == StateAlive {
+		return m.claim
+	}
+	u := *m.claim
+	switch {
+	case m.told != u.Incarnation:
+		u.Tags = nil
+	case u.Tags == nil:
+		u.Tags = noTags
+	}
+	if m.isGone() {
+		u.Age = n.now - m.since
+	}
+	return &u
 }

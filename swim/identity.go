@@ -20,9 +20,9 @@ func sameID(a, b *Update) bool {
 }
 
 // twinIn finds in another's full state a live member with this one's ID.
-func (n *Node) twinIn(state []Update) *SameIDError {
-	for i := range state {
-		if u := &state[i]; sameID(u, n.self.claim) {
+func (n *Node) twinIn(state []*Update) *SameIDError {
+	for _, u := range state {
+		if sameID(u, n.self.claim) {
 			return &SameIDError{Name: u.Name, ID: u.ID}
 		}
 	}
@@ -32,8 +32,7 @@ func (n *Node) twinIn(state []Update) *SameIDError {
 // admits tells whether who asks to join may be learned of: not while another live member has its ID. Both would be
 // one server to Raft, with two logs and two votes.
 func (n *Node) admits(m *Message) bool {
-	for i := range m.Members {
-		u := &m.Members[i]
+	for _, u := range m.Members {
 		if !m.Join || u.Name != m.From {
 			continue
 		}

@@ -178,11 +178,8 @@ func (n *Node) ForceLeave(now time.Duration, name string, prune bool) error {
 	if m == nil || m.claim.Prune {
 		return fmt.Errorf("%w: %q; the members command lists those known", ErrUnknownMember, name)
 	}
-	c := *m.claim
+	c := *n.statement(m)
 	c.State, c.Prune, c.From, c.Age = StateLeft, prune, n.cfg.Name, 0
-	if m.told != c.Incarnation {
-		c.Tags = nil
-	}
 	n.learn(&c, true)
 	n.check()
 	return nil

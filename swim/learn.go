@@ -14,13 +14,13 @@ const (
 	conflictEvery = time.Minute
 )
 
-func (n *Node) learnAll(updates []Update) {
-	for i := range updates {
-		n.learn(&updates[i], true)
+func (n *Node) learnAll(updates []*Update) {
+	for _, u := range updates {
+		n.learn(u, true)
 	}
 }
 
-// learn takes in a claim, and passes it on to others if it is news and spread is set.
+// learn takes in a claim, which is kept, and passes it on to others if it is news and spread is set.
 func (n *Node) learn(u *Update, spread bool) {
 	if u.Validate() != nil {
 		n.stats.InvalidUpdates++
@@ -36,9 +36,11 @@ func (n *Node) learn(u *Update, spread bool) {
 		return
 	}
 	n.checkConflict(m.claim, u)
+	if u == m.claim {
+		return
+	}
 	if precedes(u, m.claim) {
-		c := *u
-		n.accept(m, &c, spread)
+		n.accept(m, u, spread)
 		return
 	}
 	if u.ID != m.claim.ID {
@@ -57,8 +59,8 @@ func (n *Node) learn(u *Update, spread bool) {
 // and the member must have the time to refute. The same holds for a departure that another forced.
 func (n *Node) learnFromState(u *Update, spread bool) {
 	m := n.table.byName[u.Name]
-	if m != nil && m.told == u.Incarnation && u.State == StateAlive && m.claim.State == StateAlive &&
-		u.Incarnation == m.claim.Incarnation && u.ID == m.claim.ID && u.Addr == m.claim.Addr {
+	if m != nil && m.told == u.Incarnation && u.State == StateAlive && m.claim.State == StateAlive && (u == m.claim ||
+		u.Incarnation == m.claim.Incarnation && u.ID == m.claim.ID && u.Addr == m.claim.Addr) {
 		return // nearly all of a full state is known already
 	}
 	if m != nil && !m.isGone() && (u.State == StateDead || u.State == StateLeft && u.From != u.Name) {
@@ -82,8 +84,7 @@ func (n *Node) meet(u *Update, spread bool) {
 		n.stats.MembersRefused++
 		return
 	}
-	c := *u
-	m := &member{claim: &c, since: n.now}
+	m := &member{claim: clean(u), since: n.now}
 	if tellsTags(u) {
 		m.told = u.Incarnation
 	}
@@ -106,14 +107,14 @@ func (n *Node) makeRoom() bool {
 	return true
 }
 
-// accept replaces what is believed of a member by claim c, which precedes it and is the node's own.
+// accept replaces what is believed of a member by claim c, which precedes it.
 func (n *Node) accept(m *member, c *Update, spread bool) {
-	old := m.claim
+	old, c := m.claim, clean(c)
 	switch {
 	case tellsTags(c):
 		m.told = c.Incarnation
 	case c.ID == old.ID:
-		c.Tags = old.Tags
+		c = withTags(c, old.Tags)
 	default:
 		m.told = 0 // the tags known are another node's
 	}
@@ -133,10 +134,6 @@ func (n *Node) accept(m *member, c *Update, spread bool) {
 // enter puts the member where its new claim belongs: list, watch and queue.
 func (n *Node) enter(m *member, spread bool) {
 	c := m.claim
-	if c.State < StateDead {
-		c.Age = 0
-	}
-	c.Prune = c.Prune && c.State == StateLeft
 	switch c.State {
 	case StateAlive:
 		n.watch.clear(m)
@@ -186,8 +183,7 @@ func (n *Node) confirm(m *member, u *Update) {
 		return
 	}
 	n.watch.set(m, s.end())
-	c := *u
-	n.queue.put(told(&c))
+	n.queue.put(told(u))
 	n.wake()
 }
 
@@ -203,10 +199,8 @@ func (n *Node) declareDead(m *member) {
 
 // learnTags takes the tags of an incarnation that was overtaken by a suspicion of it.
 func (n *Node) learnTags(m *member, u *Update) {
-	c := *m.claim
-	c.Tags = u.Tags
 	old := m.claim
-	m.claim, m.told = &c, u.Incarnation
+	m.claim, m.told = withTags(old, u.Tags), u.Incarnation
 	n.emitChange(m, old)
 }
 
@@ -302,7 +296,7 @@ func (n *Node) conflict(a, b *Update) {
 	// Each of the two may only ever hear what it says itself.
 	for _, c := range []struct{ of, to *Update }{{a, b}, {b, a}} {
 		if c.to != n.self.claim {
-			n.emit(Packet{Addr: c.to.Addr, Message: Message{Type: MsgGossip, From: n.cfg.Name}, Updates: []Update{*c.of}})
+			n.emit(Packet{Addr: c.to.Addr, Message: Message{Type: MsgGossip, From: n.cfg.Name}, Updates: []*Update{c.of}})
 		}
 	}
 	n.notice(Error, a.Name, "two nodes are named %s: %s at %v and %s at %v; rename one of them", a.Name, a.ID, a.Addr, b.ID, b.Addr)
@@ -310,12 +304,34 @@ func (n *Node) conflict(a, b *Update) {
 
 // told returns the claim as it is gossiped: without tags unless it is theirs to tell.
 func told(c *Update) *Update {
-	if c.State != StateSuspect && c.State != StateDead || c.Tags == nil {
+	if c.State != StateSuspect && c.State != StateDead {
 		return c
 	}
-	bare := *c
-	bare.Tags = nil
-	return &bare
+	return withTags(c, nil)
+}
+
+// withTags returns the claim with these tags instead of its own.
+func withTags(c *Update, tags map[string]string) *Update {
+	if c.Tags == nil && tags == nil {
+		return c
+	}
+	other := *c
+	other.Tags = tags
+	return &other
+}
+
+// clean returns the claim without what does not belong to its state.
+func clean(u *Update) *Update {
+	age, prune := u.Age, u.Prune && u.State == StateLeft
+	if u.State < StateDead {
+		age = 0
+	}
+	if age == u.Age && prune == u.Prune {
+		return u
+	}
+	c := *u
+	c.Age, c.Prune = age, prune
+	return &c
 }
 
 func (n *Node) event(t EventType, m *member) {

@@ -291,9 +291,8 @@ func describe(q *Packet) string {
 	if m.Target != "" {
 		s += " of " + m.Target
 	}
-	for _, list := range [][]Update{m.Members, q.Updates} {
-		for i := range list {
-			u := &list[i]
+	for _, list := range [][]*Update{m.Members, q.Updates} {
+		for _, u := range list {
 			s += fmt.Sprintf(" [%s %s inc=%d]", u.Name, u.State, u.Incarnation)
 		}
 	}

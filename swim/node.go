@@ -67,7 +67,7 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Node, error) {
 		cfg: cfg, rng: rng, now: now, timers: tick.New(timers),
 		table: newTable(), queue: newQueue(), health: newAwareness(&cfg),
 		conflicts: make(map[string]time.Duration),
-		seq:       rng.Uint64() >> 16, // so that an answer to a former life's probe is not taken for one to ours
+		seq:       rng.Uint64() >> 33, // so that an answer to a former life's probe is not taken for one to ours
 	}
 	own := &Update{
 		State: StateAlive, Name: cfg.Name, ID: cfg.ID, Addr: cfg.Addr,

@@ -34,4 +34,4 @@ func precedes(a, b *Update) bool {
 
 // tellsTags tells whether the claim brings the tags of its incarnation: gossiped suspicions and
 // failures do without, to stay small.
-func tellsTags(u *Update) bool { return u.State == StateAlive || len(u.Tags) > 0 }
+func tellsTags(u *Update) bool { return u.State == StateAlive || u.Tags != nil }

@@ -55,13 +55,13 @@ func (q *queue) clear() {
 
 // take appends to dst the least sent updates that fit into budget bytes, but none about the member
 // named skip. One that was then sent limit times is forgotten.
-func (q *queue) take(dst []Update, budget, limit int, skip string) []Update {
+func (q *queue) take(dst []*Update, budget, limit int, skip string) []*Update {
 	if len(q.byName) == 0 {
 		return dst
 	}
 	q.picked = q.pick(q.picked[:0], budget, skip)
 	for _, e := range q.picked {
-		dst = append(dst, *e.update)
+		dst = append(dst, e.update)
 		q.unlink(e)
 		e.sent++
 		if e.sent >= limit {

@@ -87,10 +87,12 @@ func claimOf(i int, s State, inc uint64) Update {
 	return u
 }
 
+func ptr[T any](v T) *T { return &v }
+
 // heard hands the claims to the node in packets of one.
 func heard(n *Node, now time.Duration, claims ...Update) {
 	for _, u := range claims {
-		n.HandlePacket(now, Packet{Addr: address(2), Message: Message{Type: MsgGossip, From: "n00002"}, Updates: []Update{u}})
+		n.HandlePacket(now, Packet{Addr: address(2), Message: Message{Type: MsgGossip, From: "n00002"}, Updates: []*Update{&u}})
 	}
 }
 
@@ -198,11 +200,11 @@ func TestNoDeathByPushPull(t *testing.T) {
 	for _, s := range []State{StateDead, StateLeft} {
 		n := solo(t, Config{})
 		heard(n, time.Second, aliveClaim(5, 1))
-		n.HandleStream(time.Second, Packet{Addr: address(2), Message: Message{Type: MsgPushPull, Members: []Update{claimOf(5, s, 1)}}})
+		n.HandleStream(time.Second, Packet{Addr: address(2), Message: Message{Type: MsgPushPull, Members: []*Update{ptr(claimOf(5, s, 1))}}})
 		m, _ := n.Member(nodeName(5))
 		require.Equal(t, StateSuspect, m.State)
 		require.Equal(t, "self", m.From)
-		n.HandleStream(time.Second, Packet{Addr: address(2), Message: Message{Type: MsgPushPull, Members: []Update{
+		n.HandleStream(time.Second, Packet{Addr: address(2), Message: Message{Type: MsgPushPull, Members: []*Update{
 			{State: StateLeft, Name: m.Name, ID: m.ID, Addr: m.Addr, Incarnation: 1, From: m.Name}}}})
 		m, _ = n.Member(nodeName(5))
 		require.Equal(t, StateLeft, m.State, "its own word")
@@ -443,7 +445,7 @@ func TestMinPacket(t *testing.T) {
 	long := strings.Repeat("x", MaxName)
 	u := Update{State: StateAlive, Name: long, From: long, ID: long[:MaxID], Addr: address(1), Tags: map[string]string{"": strings.Repeat("x", MaxTags-5)}}
 	require.NoError(t, u.Validate())
-	p := Packet{Message: Message{Type: MsgPingReq, Target: long, From: long}, Updates: []Update{u}}
+	p := Packet{Message: Message{Type: MsgPingReq, Target: long, From: long}, Updates: []*Update{&u}}
 	require.LessOrEqual(t, p.Size(), MinPacket)
 }
 

@@ -73,8 +73,8 @@ func (u *Update) Size() int {
 func (m *Message) Size() int {
 	size := fieldCount + 2*smallSize + 2*intSize + addrSize +
 		stringSize(len(m.Target)) + stringSize(len(m.From)) + stringSize(len(m.User))
-	for i := range m.Members {
-		size += m.Members[i].Size()
+	for _, u := range m.Members {
+		size += u.Size()
 	}
 	return size
 }
@@ -82,8 +82,8 @@ func (m *Message) Size() int {
 // Size returns a bound of the encoded size in bytes, PacketOverhead included.
 func (p *Packet) Size() int {
 	size := PacketOverhead + p.Message.Size()
-	for i := range p.Updates {
-		size += p.Updates[i].Size()
+	for _, u := range p.Updates {
+		size += u.Size()
 	}
 	return size
 }

@@ -36,13 +36,15 @@ func (s State) String() string {
 
 // Update is a claim about a member: the unit of dissemination (SWIM section 4.1). The
 // precedence of two claims is decided by one function, precedes.
+//
+// Claims are shared by pointers, in one node and by all nodes of a process: they are never modified once made.
 type Update struct {
 	State       State
 	Name        string
 	ID          string // UUID of the node, "" if unknown
 	Addr        netip.AddrPort
 	Incarnation uint64
-	Tags        map[string]string // empty in a gossiped StateSuspect or StateDead (not told); never changed once made
+	Tags        map[string]string // nil in a gossiped StateSuspect or StateDead: not told
 	From        string            // who says so: the suspecting or confirming member
 	Prune       bool              // StateLeft: forget the member at once (force-leave -prune)
 	// Age is how long ago a dead or left member went, so that those who learn of it late reap it
@@ -80,7 +82,7 @@ type Message struct {
 	From   string         // sender's name
 	// MsgPushPull and its reply.
 	Join    bool
-	Members []Update
+	Members []*Update
 	// MsgUser.
 	User []byte
 }
@@ -89,7 +91,7 @@ type Message struct {
 type Packet struct {
 	Addr    netip.AddrPort // destination when sent, source when received
 	Message Message
-	Updates []Update
+	Updates []*Update
 }
 
 // EventType names a change of membership, in Serf's words.

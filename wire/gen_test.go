@@ -291,15 +291,11 @@ var (
 		}
 		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(draw(t, rapid.SliceOfN(rapid.Byte(), 16, 16)))), port)
 	})
-	genUpdate = rapid.Custom(func(t *rapid.T) swim.Update {
-		u := swim.Update{State: swim.State(draw(t, rapid.Byte())), Name: draw(t, genText), ID: draw(t, genText), Addr: draw(t, genAddrPort),
-			Incarnation: draw(t, genUint), From: draw(t, genText), Prune: draw(t, genBool), Age: genSeconds(t)}
-		if tags := draw(t, genMeta); len(tags) > 0 {
-			u.Tags = tags
-		}
-		return u
+	genUpdate = rapid.Custom(func(t *rapid.T) *swim.Update {
+		return &swim.Update{State: swim.State(draw(t, rapid.Byte())), Name: draw(t, genText), ID: draw(t, genText), Addr: draw(t, genAddrPort),
+			Incarnation: draw(t, genUint), From: draw(t, genText), Prune: draw(t, genBool), Age: genSeconds(t), Tags: draw(t, genMeta)}
 	})
-	genUpdates = rapid.Map(genList(genUpdate), func(us []swim.Update) []swim.Update {
+	genUpdates = rapid.Map(genList(genUpdate), func(us []*swim.Update) []*swim.Update {
 		if len(us) == 0 {
 			return nil
 		}

@@ -8,20 +8,69 @@ import (
 	"concord/swim"
 )
 
+// The fields of a gossip packet. Those at the end that are empty are left out, so that pings and acks, which are most of
+// what a pool sends, are small; new fields go to the end.
+const (
+	packetType = iota
+	packetSeq
+	packetFrom
+	packetUpdates
+	packetTarget
+	packetAddr
+	packetJoin
+	packetMembers
+	packetUser
+)
+
 // AppendPacket appends an encoded gossip packet to dst. Its address is not part of it: the network tells
 // the receiver.
 func AppendPacket(dst []byte, p *swim.Packet) []byte {
+	n := packetFields(p)
+	b := appendArray(append(slices.Grow(dst, p.Size()), Version), n)
+	for field := range n {
+		b = appendPacketField(b, p, field)
+	}
+	return b
+}
+
+// packetFields returns how many fields there are up to the last one that is not empty.
+func packetFields(p *swim.Packet) int {
 	m := &p.Message
-	b := appendArray(append(slices.Grow(dst, p.Size()), Version), 9)
-	b = appendUint(b, uint64(m.Type))
-	b = appendUint(b, m.Seq)
-	b = appendString(b, m.Target)
-	b = appendAddr(b, m.Addr)
-	b = appendString(b, m.From)
-	b = appendBool(b, m.Join)
-	b = appendUpdates(b, m.Members)
-	b = appendBytes(b, m.User)
-	return appendUpdates(b, p.Updates)
+	last := packetFrom
+	for field, has := range [...]bool{
+		packetUpdates: len(p.Updates) > 0, packetTarget: m.Target != "", packetAddr: m.Addr.IsValid(), packetJoin: m.Join,
+		packetMembers: len(m.Members) > 0, packetUser: m.User != nil,
+	} {
+		if has {
+			last = field
+		}
+	}
+	return last + 1
+}
+
+func appendPacketField(b []byte, p *swim.Packet, field int) []byte {
+	m := &p.Message
+	switch field {
+	case packetType:
+		return appendUint(b, uint64(m.Type))
+	case packetSeq:
+		return appendUint(b, m.Seq)
+	case packetFrom:
+		return appendString(b, m.From)
+	case packetUpdates:
+		return appendUpdates(b, p.Updates)
+	case packetTarget:
+		return appendString(b, m.Target)
+	case packetAddr:
+		return appendAddr(b, m.Addr)
+	case packetJoin:
+		return appendBool(b, m.Join)
+	case packetMembers:
+		return appendUpdates(b, m.Members)
+	case packetUser:
+		return appendBytes(b, m.User)
+	}
+	return b
 }
 
 // appendAddr leaves the zone out: it means nothing on another machine.
@@ -36,52 +85,87 @@ func appendAddr(b []byte, a netip.AddrPort) []byte {
 	return b
 }
 
-func appendUpdates(b []byte, us []swim.Update) []byte {
+func appendUpdates(b []byte, us []*swim.Update) []byte {
 	b = appendArray(b, len(us))
-	for i := range us {
-		u := &us[i]
-		b = appendArray(b, 9)
-		b = appendUint(b, uint64(u.State))
-		b = appendString(b, u.Name)
-		b = appendString(b, u.ID)
-		b = appendAddr(b, u.Addr)
-		b = appendUint(b, u.Incarnation)
-		b = appendTags(b, u.Tags)
-		b = appendString(b, u.From)
-		b = appendBool(b, u.Prune)
-		b = appendInt(b, int64(u.Age))
+	for _, u := range us {
+		b = appendUpdate(b, u)
 	}
 	return b
 }
 
-// appendTags writes no tags as an empty map, nil or not: gossip does not tell one from the other.
-func appendTags(b []byte, tags map[string]string) []byte {
-	if len(tags) == 0 {
-		return append(b, codeMap)
+func appendUpdate(b []byte, u *swim.Update) []byte {
+	b = appendArray(b, 9)
+	b = appendUint(b, uint64(u.State))
+	b = appendString(b, u.Name)
+	b = appendString(b, u.ID)
+	b = appendAddr(b, u.Addr)
+	b = appendUint(b, u.Incarnation)
+	b = appendStringMap(b, u.Tags)
+	b = appendString(b, u.From)
+	b = appendBool(b, u.Prune)
+	return appendInt(b, int64(u.Age))
+}
+
+// Claims lets equal claims that are decoded be one: where a process has many members, each of them would else hold a copy
+// of what all know. It is not safe for concurrent use. A nil *Claims shares nothing.
+type Claims struct {
+	byBytes map[string]*swim.Update
+	max     int
+}
+
+// NewClaims remembers up to max claims; then it begins anew.
+func NewClaims(max int) *Claims { return &Claims{byBytes: make(map[string]*swim.Update), max: max} }
+
+func (c *Claims) keep(encoded []byte, u *swim.Update) {
+	if c == nil {
+		return
 	}
-	return appendStringMap(b, tags)
+	if len(c.byBytes) >= c.max {
+		clear(c.byBytes)
+	}
+	c.byBytes[string(encoded)] = u
 }
 
 // DecodePacket decodes what AppendPacket wrote. User aliases data.
-func DecodePacket(data []byte) (swim.Packet, error) {
+func DecodePacket(data []byte) (swim.Packet, error) { return DecodePacketSharing(data, nil) }
+
+// DecodePacketSharing is DecodePacket that takes claims which were decoded before from those.
+func DecodePacketSharing(data []byte, claims *Claims) (swim.Packet, error) {
 	r := begin(data)
-	more := r.fields(9)
 	var p swim.Packet
-	m := &p.Message
-	m.Type = swim.MessageType(r.small())
-	m.Seq = r.uint()
-	m.Target = r.string()
-	m.Addr = r.addr()
-	m.From = r.string()
-	m.Join = r.bool()
-	m.Members = r.updates()
-	m.User = r.bytes()
-	p.Updates = r.updates()
-	r.skip(more)
+	for field := range packetFrom + 1 + r.fields(packetFrom+1) {
+		r.packetField(&p, field, claims)
+	}
 	if err := r.end(); err != nil {
 		return swim.Packet{}, err
 	}
 	return p, nil
+}
+
+func (r *reader) packetField(p *swim.Packet, field int, claims *Claims) {
+	m := &p.Message
+	switch field {
+	case packetType:
+		m.Type = swim.MessageType(r.small())
+	case packetSeq:
+		m.Seq = r.uint()
+	case packetFrom:
+		m.From = r.string()
+	case packetUpdates:
+		p.Updates = r.updates(claims)
+	case packetTarget:
+		m.Target = r.string()
+	case packetAddr:
+		m.Addr = r.addr()
+	case packetJoin:
+		m.Join = r.bool()
+	case packetMembers:
+		m.Members = r.updates(claims)
+	case packetUser:
+		m.User = r.bytes()
+	default:
+		r.skip(1)
+	}
 }
 
 func (r *reader) addr() (a netip.AddrPort) {
@@ -95,20 +179,14 @@ func (r *reader) addr() (a netip.AddrPort) {
 	return a
 }
 
-func (r *reader) updates() []swim.Update {
+func (r *reader) updates(claims *Claims) []*swim.Update {
 	n := r.array()
 	if n == 0 {
 		return nil
 	}
-	out := make([]swim.Update, 0, min(n, len(r.p)/9+1)) // an update takes at least nine bytes
+	out := make([]*swim.Update, 0, min(n, len(r.p)/9+1)) // an update takes at least nine bytes
 	for range n {
-		more := r.fields(9)
-		u := swim.Update{State: swim.State(r.small()), Name: r.string(), ID: r.string(), Addr: r.addr(), Incarnation: r.uint()}
-		u.Tags = r.tags()
-		u.From = r.string()
-		u.Prune = r.bool()
-		u.Age = time.Duration(r.int())
-		r.skip(more)
+		u := r.update(claims)
 		if r.err != nil {
 			return nil
 		}
@@ -117,9 +195,26 @@ func (r *reader) updates() []swim.Update {
 	return out
 }
 
-func (r *reader) tags() map[string]string {
-	if tags := r.stringMap(); len(tags) > 0 {
-		return tags
+func (r *reader) update(claims *Claims) *swim.Update {
+	start := r.p
+	if claims != nil {
+		if r.skip(1); r.err != nil {
+			return nil
+		}
+		encoded := start[:len(start)-len(r.p)]
+		if u := claims.byBytes[string(encoded)]; u != nil {
+			return u
+		}
+		r.p = start
 	}
-	return nil
+	more := r.fields(9)
+	u := &swim.Update{State: swim.State(r.small()), Name: r.string(), ID: r.string(), Addr: r.addr(), Incarnation: r.uint()}
+	u.Tags = r.stringMap()
+	u.From = r.string()
+	u.Prune = r.bool()
+	u.Age = time.Duration(r.int())
+	if r.skip(more); r.err == nil {
+		claims.keep(start[:len(start)-len(r.p)], u)
+	}
+	return u
 }

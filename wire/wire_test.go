@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"testing"
 
@@ -24,15 +25,16 @@ type codec[T any] struct {
 	gen    *rapid.Generator[T]
 	append func([]byte, T) []byte
 	decode func([]byte) (T, error)
+	whole  func(T) []byte // with the fields that append leaves out; nil: it leaves out none
 }
 
 var (
-	raftCodec = codec[raft.Message]{genRaft, func(p []byte, m raft.Message) []byte { return AppendRaft(p, &m) }, DecodeRaft}
-	swimCodec = codec[swim.Packet]{genPacket, func(p []byte, m swim.Packet) []byte { return AppendPacket(p, &m) }, DecodePacket}
-	command   = codec[catalog.Command]{genCommand, AppendCommand, DecodeCommand}
-	restore   = codec[Restore]{genRestore, func(p []byte, c Restore) []byte { return AppendRestore(p, &c) }, DecodeRestore}
-	request   = codec[Request]{genRequest, func(p []byte, q Request) []byte { return AppendRequest(p, &q) }, DecodeRequest}
-	response  = codec[Response]{genResponse, func(p []byte, s Response) []byte { return AppendResponse(p, &s) }, DecodeResponse}
+	raftCodec = codec[raft.Message]{genRaft, func(p []byte, m raft.Message) []byte { return AppendRaft(p, &m) }, DecodeRaft, nil}
+	swimCodec = codec[swim.Packet]{genPacket, func(p []byte, m swim.Packet) []byte { return AppendPacket(p, &m) }, decodeTwice, wholePacket}
+	command   = codec[catalog.Command]{genCommand, AppendCommand, DecodeCommand, nil}
+	restore   = codec[Restore]{genRestore, func(p []byte, c Restore) []byte { return AppendRestore(p, &c) }, DecodeRestore, nil}
+	request   = codec[Request]{genRequest, func(p []byte, q Request) []byte { return AppendRequest(p, &q) }, DecodeRequest, nil}
+	response  = codec[Response]{genResponse, func(p []byte, s Response) []byte { return AppendResponse(p, &s) }, DecodeResponse, nil}
 )
 
 func TestRaft(t *testing.T)     { raftCodec.test(t) }
@@ -69,7 +71,11 @@ func (c codec[T]) test(t *testing.T) {
 		require.ErrorIs(t, err, ErrVersion)
 		require.ErrorContains(t, err, "version 2, this release knows 1")
 
-		again, err = c.decode(oneMore(p))
+		whole := p
+		if c.whole != nil {
+			whole = c.whole(m)
+		}
+		again, err = c.decode(oneMore(whole))
 		require.NoError(t, err, "a field that only a newer release knows")
 		require.Equal(t, m, again)
 
@@ -245,6 +251,61 @@ func TestAnswersKeepTheirShape(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(want), string(have))
 	})
+}
+
+// wholePacket is a packet with its empty fields, as a release writes it that knows a further one.
+func wholePacket(p swim.Packet) []byte {
+	b := appendArray([]byte{Version}, packetUser+1)
+	for field := range packetUser + 1 {
+		b = appendPacketField(b, &p, field)
+	}
+	return b
+}
+
+// decodeTwice decodes a packet as it is and with shared claims: there must be no difference.
+func decodeTwice(data []byte) (swim.Packet, error) {
+	p, err := DecodePacket(data)
+	claims := NewClaims(3)
+	for range 2 {
+		q, again := DecodePacketSharing(data, claims)
+		if (err == nil) != (again == nil) || !reflect.DeepEqual(p, q) {
+			return q, fmt.Errorf("with shared claims %v instead of %v", again, err)
+		}
+	}
+	return p, err
+}
+
+// TestClaims: equal claims are one, others are not, and no more are remembered than asked for.
+func TestClaims(t *testing.T) {
+	claims := NewClaims(4)
+	packet := func(names ...string) []*swim.Update {
+		var p swim.Packet
+		for _, name := range names {
+			p.Updates = append(p.Updates, &swim.Update{State: swim.StateAlive, Name: name})
+		}
+		q, err := DecodePacketSharing(AppendPacket(nil, &p), claims)
+		require.NoError(t, err)
+		require.Equal(t, p.Updates, q.Updates)
+		return q.Updates
+	}
+	a := packet("a", "b", "a")
+	require.Same(t, a[0], a[2])
+	require.NotSame(t, a[0], a[1])
+	require.Same(t, a[1], packet("c", "b")[1])
+	packet("d", "e", "f")
+	require.LessOrEqual(t, len(claims.byBytes), 4)
+	require.NotSame(t, a[0], packet("a")[0], "forgotten")
+	_, err := DecodePacketSharing([]byte{Version, 0x94, 1, 1, 0xa0, 0x91, 0x99, 1, 0xa1}, claims)
+	require.ErrorIs(t, err, ErrMalformed)
+	require.LessOrEqual(t, len(claims.byBytes), 4)
+}
+
+// TestSmallPackets: pings and acks are most of what a pool sends.
+func TestSmallPackets(t *testing.T) {
+	ping := swim.Packet{Message: swim.Message{Type: swim.MsgPing, Seq: 1 << 30, From: "node-1", Target: "node-2"}}
+	require.LessOrEqual(t, len(AppendPacket(nil, &ping)), 24)
+	ack := swim.Packet{Message: swim.Message{Type: swim.MsgAck, Seq: 1 << 30, From: "node-2"}}
+	require.LessOrEqual(t, len(AppendPacket(nil, &ack)), 15)
 }
 
 // TestPacketSize: swim fills packets by its own bound of their size.
