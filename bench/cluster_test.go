@@ -48,10 +48,10 @@ func servers(tb testing.TB, n int) []*process.Process {
 		serf := freePort(tb)
 		cfg := process.Config{
 			Node:    node.Config{Name: fmt.Sprintf("s%d", i), Datacenter: "dc1", Server: true, Expect: n, Build: "bench", LAN: gossip.Config{Swim: swim.LAN()}, Raft: node.RaftTiming(1)},
-			DataDir: tb.TempDir(), Bind: loopback, Advertise: loopback, ServerPort: freePort(tb), SerfPort: serf,
+			DataDir: tb.TempDir(), Bind: loopback, BindLAN: loopback, Advertise: loopback, ServerPort: freePort(tb), SerfPort: serf,
 			HTTP: []string{fmt.Sprintf("127.0.0.1:%d", freePort(tb))}, DNS: []string{fmt.Sprintf("127.0.0.1:%d", freePort(tb))},
 			DNSConfig: dnsapi.Config{Datacenter: "dc1", AllowStale: true},
-			RetryJoin: join, RetryInterval: 100 * time.Millisecond, Version: "bench", Log: hclog.NewNullLogger(),
+			LAN:       process.Joining{Retry: join, RetryInterval: 100 * time.Millisecond}, Version: "bench", Log: hclog.NewNullLogger(),
 		}
 		cfg.Node.Autopilot.LastContactThreshold = int64(autopilot.DefaultConfig().LastContactThreshold)
 		p, err := process.Start(cfg)

@@ -67,8 +67,10 @@ func (b *builder) build() {
 	b.identity()
 	b.role()
 	b.network()
+	b.wan()
 	b.joining()
 	b.timing()
+	b.pools()
 	b.dns()
 	b.definitions()
 	o.LogLevel, o.LogJSON, o.PidFile = or(r.LogLevel, map[bool]string{true: "debug", false: "info"}[b.dev]), or(r.LogJSON, false), or(r.PidFile, "")
@@ -204,11 +206,12 @@ func (b *builder) network() {
 	p := r.Ports
 	http, dnsPort := b.port("http", p.HTTP, 8500, true), b.port("dns", p.DNS, 8600, true)
 	o.ServerPort, o.SerfPort = b.port("server", p.Server, 8300, false), b.port("serf_lan", p.SerfLAN, 8301, false)
+	o.SerfWANPort = b.port("serf_wan", p.SerfWAN, 8302, true)
 	seen := map[int]string{}
 	for _, u := range []struct {
 		name string
 		port int
-	}{{"http", http}, {"dns", dnsPort}, {"server", o.ServerPort}, {"serf_lan", o.SerfPort}} {
+	}{{"http", http}, {"dns", dnsPort}, {"server", o.ServerPort}, {"serf_lan", o.SerfPort}, {"serf_wan", o.SerfWANPort}} {
 		if other, taken := seen[u.port]; taken && u.port > 0 {
 			b.fail("ports.%s and ports.%s are both %d: choose different ones", other, u.name, u.port)
 		}
@@ -259,21 +262,6 @@ func privateAddress(v6 bool) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("the machine has several private addresses (%v)", found)
 }
 
-func (b *builder) joining() {
-	r, o := b.raw, &b.out
-	o.Join, o.RetryJoin = r.StartJoin, r.RetryJoin
-	o.RetryInterval = b.duration("retry_interval", r.RetryInterval, 30*time.Second)
-	o.RetryMax, o.Rejoin = or(r.RetryMax, 0), or(r.RejoinAfterLeave, false)
-	for _, a := range append(o.Join, o.RetryJoin...) {
-		if strings.HasPrefix(a, "provider=") {
-			b.fail("retry_join: %q: cloud auto-join is not supported yet: name addresses", a)
-		}
-	}
-	if len(o.Join) > 0 && len(o.RetryJoin) > 0 {
-		b.warn("both start_join and retry_join are given: the agent ends if start_join fails")
-	}
-}
-
 func (b *builder) timing() {
 	r, o := b.raw, &b.out
 	o.RaftMultiplier = or(r.Performance.RaftMultiplier, map[bool]int{true: 1, false: 5}[b.dev])
@@ -296,14 +284,6 @@ func (b *builder) timing() {
 		b.fail("autopilot.max_trailing_logs: cannot be %d", trailing)
 	}
 	o.Autopilot.MaxTrailingLogs = uint64(max(0, trailing))
-	g := r.Gossip
-	o.LAN = swim.LAN()
-	o.LAN.GossipInterval = b.duration("gossip_lan.gossip_interval", g.GossipInterval, o.LAN.GossipInterval)
-	o.LAN.ProbeInterval = b.duration("gossip_lan.probe_interval", g.ProbeInterval, o.LAN.ProbeInterval)
-	o.LAN.ProbeTimeout = b.duration("gossip_lan.probe_timeout", g.ProbeTimeout, o.LAN.ProbeTimeout)
-	o.LAN.GossipNodes = or(g.GossipNodes, o.LAN.GossipNodes)
-	o.LAN.SuspicionMult = or(g.SuspicionMult, o.LAN.SuspicionMult)
-	o.LAN.RetransmitMult = or(g.RetransmitMult, o.LAN.RetransmitMult)
 }
 
 func (b *builder) dns() {

@@ -30,17 +30,17 @@ type Runtime struct {
 	Datacenter string
 	DataDir    string // empty with -dev
 
-	Bind, Advertise      netip.Addr
-	ServerPort, SerfPort int
-	HTTP, DNS            []string // "host:port"; empty: not served
-	DNSConfig            dnsapi.Config
-	MaxHTTPConns         int
-	ResponseHeaders      map[string]string
+	Bind, Advertise                   netip.Addr
+	BindLAN, BindWAN                  netip.Addr // of gossip
+	AdvertiseWAN                      netip.Addr
+	ServerPort, SerfPort, SerfWANPort int      // SerfWANPort is -1: no WAN pool
+	HTTP, DNS                         []string // "host:port"; empty: not served
+	DNSConfig                         dnsapi.Config
+	MaxHTTPConns                      int
+	ResponseHeaders                   map[string]string
 
-	Join, RetryJoin []string
-	RetryInterval   time.Duration
-	RetryMax        int
-	Rejoin          bool
+	JoinLAN, JoinWAN Joining
+	Rejoin           bool
 
 	LeaveOnTerminate, SkipLeaveOnInterrupt bool
 
@@ -48,7 +48,7 @@ type Runtime struct {
 	LeaveTimeout   time.Duration
 	HoldTimeout    time.Duration
 	Autopilot      catalog.AutopilotConfig
-	LAN            swim.Config
+	LAN, WAN       swim.Config
 	// CheckUpdateInterval is by how long changes of a check's output alone are put off.
 	CheckUpdateInterval time.Duration
 
@@ -61,6 +61,14 @@ type Runtime struct {
 
 	// Written is the merged configuration as it was written, for /v1/agent/self.
 	Written map[string]any
+}
+
+// Joining says whom to join in a pool: Start at once, or end; Retry until it succeeds, every RetryInterval, at most
+// RetryMax times (0: for ever).
+type Joining struct {
+	Start, Retry  []string
+	RetryInterval time.Duration
+	RetryMax      int
 }
 
 // ErrHelp is returned by Load when the arguments ask for help.

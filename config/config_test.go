@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"concord/swim"
 )
 
 func file(t *testing.T, name, text string) string {
@@ -76,7 +78,7 @@ func TestFormats(t *testing.T) {
 			require.Equal(t, 3, rt.Expect)
 			require.Equal(t, []string{"127.0.0.1:9500"}, rt.HTTP)
 			require.Empty(t, rt.DNS)
-			require.Equal(t, []string{"a", "b"}, rt.RetryJoin, "lists grow, and flags come last")
+			require.Equal(t, []string{"a", "b"}, rt.JoinLAN.Retry, "lists grow, and flags come last")
 			require.Equal(t, 2, rt.RaftMultiplier)
 			require.Equal(t, int64(3*time.Second), rt.Autopilot.ServerStabilizationTime)
 			require.Equal(t, "r1", rt.NodeMeta["rack"])
@@ -118,6 +120,11 @@ func TestProblems(t *testing.T) {
 		"level":                 {`{"log_level": "loud"}`, "trace, debug, info, warn, error"},
 		"node id":               {`{"node_id": "7"}`, "is not a UUID"},
 		"encryption":            {`{"encrypt": "pUqJrVyVRj5jsiYEkM/tFQ=="}`, "not supported yet"},
+		"preset":                {`{"gossip_lan": {"preset": "turbo"}}`, "gossip_lan.preset: \"turbo\" is none: choose lan, wan or fast"},
+		"timing":                {`{"gossip_wan": {"probe_timeout": "6s"}}`, "gossip_wan: swim: "},
+		"reconnect":             {`{"reconnect_timeout_wan": "1h"}`, "reconnect_timeout_wan must be >= 8h0m0s"},
+		"wan join of a client":  {`{"retry_join_wan": ["a"]}`, "only a server with ports.serf_wan is in the WAN pool"},
+		"wan everywhere":        {`{"advertise_addr_wan": "0.0.0.0"}`, "others could not reach the agent"},
 		"acl":                   {`{"acl": {"enabled": true}}`, "Concord has no ACLs"},
 		"script check":          {`{"check": {"name": "c", "args": ["true"], "interval": "10s"}}`, "not supported"},
 	} {
@@ -131,6 +138,37 @@ func TestProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The pools are tuned each for itself, from a preset that the other keys change.
+func TestGossip(t *testing.T) {
+	t.Parallel()
+	rt := load(t, "-server")
+	require.Equal(t, swim.LAN(), rt.LAN)
+	require.Equal(t, swim.WAN(), rt.WAN)
+	require.Equal(t, 8302, rt.SerfWANPort)
+	require.Equal(t, rt.Advertise, rt.AdvertiseWAN)
+	rt = load(t, "-server", "-serf-wan-port", "-1", "-advertise-wan", "192.0.2.7", "-serf-wan-bind", "127.0.0.2", "-config-file", file(t, "c.hcl",
+		`gossip_lan { preset = "fast"  suspicion_mult = 5 }
+		gossip_wan { probe_interval = "7s"  retransmit_mult = 3  push_pull_interval = "90s" }
+		reconnect_timeout = "9h"`))
+	fast := swim.Fast()
+	fast.SuspicionMult, fast.ReconnectTimeout = 5, 9*time.Hour
+	require.Equal(t, fast, rt.LAN)
+	wan := swim.WAN()
+	wan.ProbeInterval, wan.RetransmitMult, wan.PushPullInterval = 7*time.Second, 3, 90*time.Second
+	require.Equal(t, wan, rt.WAN)
+	require.Equal(t, -1, rt.SerfWANPort)
+	require.Equal(t, "192.0.2.7", rt.AdvertiseWAN.String())
+	require.Equal(t, "127.0.0.2", rt.BindWAN.String())
+	require.Equal(t, "127.0.0.1", rt.BindLAN.String())
+}
+
+func TestJoiningOfBothPools(t *testing.T) {
+	t.Parallel()
+	rt := load(t, "-server", "-join", "a", "-join-wan", "b", "-retry-join-wan", "c", "-retry-interval-wan", "3s", "-retry-max-wan", "4")
+	require.Equal(t, Joining{Start: []string{"a"}, RetryInterval: 30 * time.Second}, rt.JoinLAN)
+	require.Equal(t, Joining{Start: []string{"b"}, Retry: []string{"c"}, RetryInterval: 3 * time.Second, RetryMax: 4}, rt.JoinWAN)
 }
 
 // Every problem is reported at once, a line each.

@@ -10,6 +10,7 @@ import (
 // raw is the configuration as it is written. Its tags are the keys that are served.
 type raw struct {
 	AdvertiseAddr        *string           `mapstructure:"advertise_addr"`
+	AdvertiseAddrWAN     *string           `mapstructure:"advertise_addr_wan"`
 	BindAddr             *string           `mapstructure:"bind_addr"`
 	ClientAddr           *string           `mapstructure:"client_addr"`
 	Bootstrap            *bool             `mapstructure:"bootstrap"`
@@ -32,8 +33,16 @@ type raw struct {
 	RetryJoin            []string          `mapstructure:"retry_join"`
 	RetryInterval        *string           `mapstructure:"retry_interval"`
 	RetryMax             *int              `mapstructure:"retry_max"`
+	RetryJoinWAN         []string          `mapstructure:"retry_join_wan"`
+	RetryIntervalWAN     *string           `mapstructure:"retry_interval_wan"`
+	RetryMaxWAN          *int              `mapstructure:"retry_max_wan"`
+	ReconnectTimeout     *string           `mapstructure:"reconnect_timeout"`
+	ReconnectTimeoutWAN  *string           `mapstructure:"reconnect_timeout_wan"`
+	SerfLAN              *string           `mapstructure:"serf_lan"`
+	SerfWAN              *string           `mapstructure:"serf_wan"`
 	Server               *bool             `mapstructure:"server"`
 	StartJoin            []string          `mapstructure:"start_join"`
+	StartJoinWAN         []string          `mapstructure:"start_join_wan"`
 	Services             []map[string]any  `mapstructure:"services"`
 	Checks               []map[string]any  `mapstructure:"checks"`
 
@@ -42,6 +51,7 @@ type raw struct {
 		DNS     *int `mapstructure:"dns"`
 		Server  *int `mapstructure:"server"`
 		SerfLAN *int `mapstructure:"serf_lan"`
+		SerfWAN *int `mapstructure:"serf_wan"`
 	} `mapstructure:"ports"`
 	Addresses struct {
 		HTTP *string `mapstructure:"http"`
@@ -75,15 +85,9 @@ type raw struct {
 			MinTTL  *uint32 `mapstructure:"min_ttl"`
 		} `mapstructure:"soa"`
 	} `mapstructure:"dns_config"`
-	Gossip struct {
-		GossipNodes    *int    `mapstructure:"gossip_nodes"`
-		GossipInterval *string `mapstructure:"gossip_interval"`
-		ProbeInterval  *string `mapstructure:"probe_interval"`
-		ProbeTimeout   *string `mapstructure:"probe_timeout"`
-		SuspicionMult  *int    `mapstructure:"suspicion_mult"`
-		RetransmitMult *int    `mapstructure:"retransmit_mult"`
-	} `mapstructure:"gossip_lan"`
-	Limits struct {
+	Gossip    rawGossip `mapstructure:"gossip_lan"`
+	GossipWAN rawGossip `mapstructure:"gossip_wan"`
+	Limits    struct {
 		HTTPMaxConnsPerClient *int `mapstructure:"http_max_conns_per_client"`
 	} `mapstructure:"limits"`
 	HTTPConfig struct {
@@ -112,26 +116,26 @@ func paths(t reflect.Type, prefix string) map[string]bool {
 // harmless are keys that Concord accepts without a word: what they ask for is so anyhow, or concerns
 // nothing that it does.
 var harmless = set(`disable_update_check disable_anonymous_signature protocol raft_protocol disable_host_node_id disable_keyring_file
-	ports.https ports.grpc ports.grpc_tls ports.serf_wan ports.sidecar_min_port ports.sidecar_max_port ports.expose_min_port ports.expose_max_port
+	ports.https ports.grpc ports.grpc_tls ports.sidecar_min_port ports.sidecar_max_port ports.expose_min_port ports.expose_max_port
 	enable_syslog ui ui_config ui_dir ui_content_path`)
 
 // unserved are keys that Consul knows and Concord does not serve yet. What is below them is not looked at.
 var unserved = set(`acl_agent_master_token acl_agent_token acl_datacenter acl_default_policy acl_down_policy acl_enable_key_list_policy
 	acl_enforce_version_8 acl_master_token acl_replication_token acl_token acl_ttl acl addresses.https addresses.grpc addresses.grpc_tls advertise_addr_ipv4
-	advertise_addr_ipv6 advertise_addr_wan advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 advertise_reconnect_timeout audit auto_config auto_encrypt
+	advertise_addr_ipv6 advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 advertise_reconnect_timeout audit auto_config auto_encrypt
 	auto_reload_config autopilot.disable_upgrade_migration autopilot.redundancy_zone_tag autopilot.upgrade_version_tag bind_addr_rpc cache check_deregister_interval_min
 	check_output_max_size check_reap_interval cloud config_entries connect default_query_time disable_coordinates disable_http_unprintable_char_filter
 	disable_remote_exec discard_check_output discovery_max_stale dns_config.cache_max_age dns_config.disable_compression dns_config.max_stale
 	dns_config.node_meta_txt dns_config.prefer_namespace dns_config.recursor_strategy dns_config.use_cache enable_acl_replication
 	enable_agent_tls_for_checks enable_central_service_config enable_debug enable_local_script_checks enable_script_checks encrypt_verify_incoming
-	encrypt_verify_outgoing experiments gossip_wan http_config.allow_write_http_from http_config.block_endpoints http_config.max_header_bytes
+	encrypt_verify_outgoing experiments http_config.allow_write_http_from http_config.block_endpoints http_config.max_header_bytes
 	http_config.use_cache license_path limits.http_max_conns_per_client_tls limits.https_handshake_timeout limits.kv_max_value_size limits.request_limits
 	limits.rpc_client_timeout limits.rpc_handshake_timeout limits.rpc_max_burst limits.rpc_max_conns_per_client limits.rpc_rate limits.txn_max_req_len
 	locality log_file log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time non_voting_server partition peering
 	performance.grpc_keepalive_interval performance.grpc_keepalive_timeout pid_file_mode primary_datacenter primary_gateways primary_gateways_interval raft_boltdb raft_logstore
-	raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs read_replica reconnect_timeout reconnect_timeout_wan reporting retry_interval_wan
-	retry_join_wan retry_max_wan rpc segment segment_limit segments serf_allowed_cidrs_lan serf_allowed_cidrs_wan serf_lan serf_wan server_name server_rejoin_age_max
-	session_ttl_min start_join_wan static_runtime_source statsd_addr statsite_addr statsite_prefix syslog_facility tagged_addresses telemetry translate_wan_addrs
+	raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs read_replica reporting
+	rpc segment segment_limit segments serf_allowed_cidrs_lan serf_allowed_cidrs_wan server_name server_rejoin_age_max
+	session_ttl_min static_runtime_source statsd_addr statsite_addr statsite_prefix syslog_facility tagged_addresses telemetry translate_wan_addrs
 	unix_sockets use_streaming_backend view_config watches xds ca_path cert_file tls_cipher_suites tls_min_version tls_prefer_server_cipher_suites
 	verify_server_hostname_wan version version_prerelease`)
 

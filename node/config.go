@@ -25,6 +25,8 @@ type Config struct {
 
 	// Address is the address that others reach the node under, without a port.
 	Address string
+	// AddressWAN is the address that other datacenters reach it under; empty: Address.
+	AddressWAN string
 	// RPCAddr is the advertised server RPC address; of a client agent the label it answers to.
 	RPCAddr transport.Addr
 
@@ -33,8 +35,10 @@ type Config struct {
 	Bootstrap bool
 	Expect    int
 
-	LAN   gossip.Config // Name, ID and Tags are filled in
-	Raft  raft.Config   // ID is filled in
+	LAN gossip.Config // Name, ID and Tags are filled in
+	// WAN is the same for the pool of the servers of all datacenters, of which a server is a member if Swim.Addr is given.
+	WAN   gossip.Config
+	Raft  raft.Config // ID is filled in
 	Agent agent.Config
 	// Autopilot is what the first leader of a cluster stores as its configuration.
 	Autopilot catalog.AutopilotConfig
@@ -82,17 +86,25 @@ func (c Config) WithDefaults() Config {
 	}
 	c.LAN.Swim.Name, c.LAN.Swim.ID = c.Name, c.ID
 	c.LAN.Swim.Tags = c.tags()
+	c.WAN.Swim.Name, c.WAN.Swim.ID = wanName(c.Name, c.Datacenter), c.ID
+	c.WAN.Swim.Tags = c.wanTags()
 	c.Raft.ID = raft.ID(c.ID)
 	c.Raft = c.Raft.WithDefaults()
 	c.Raft.FaultPoints = c.FaultPoints
 	c.Agent.Server = c.Server
 	c.Agent.Node, c.Agent.NodeID, c.Agent.Address = c.Name, c.ID, c.Address
 	c.Agent.Datacenter, c.Agent.Meta = c.Datacenter, c.Meta
+	if c.AddressWAN == "" {
+		c.AddressWAN = c.Address
+	}
 	if c.Agent.TaggedAddresses == nil {
-		c.Agent.TaggedAddresses = map[string]string{"lan": c.Address, "lan_ipv4": c.Address, "wan": c.Address, "wan_ipv4": c.Address}
+		c.Agent.TaggedAddresses = map[string]string{"lan": c.Address, "lan_ipv4": c.Address, "wan": c.AddressWAN, "wan_ipv4": c.AddressWAN}
 	}
 	return c
 }
+
+// hasWAN tells whether the node is a member of the WAN pool.
+func (c Config) hasWAN() bool { return c.Server && c.WAN.Swim.Addr.IsValid() }
 
 // Validate reports every problem at once.
 func (c Config) Validate() error {

@@ -46,6 +46,9 @@ const (
 	SavedIncarnation = "incarnation"
 	// SavedPeers are the gossip addresses of the members known last, a line each.
 	SavedPeers = "peers"
+	// SavedRemoteIncarnation and SavedRemotePeers are those of the WAN pool.
+	SavedRemoteIncarnation = "remote-incarnation"
+	SavedRemotePeers       = "remote-peers"
 )
 
 // Level is the level of a log line.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ const (
 	tagBuild      = "build"
 	tagExpect     = "expect"
 	tagBootstrap  = "bootstrap"
+	tagWANPort    = "wan_join_port"
 	roleServer    = "consul"
 	roleClient    = "node"
 )
@@ -31,6 +33,9 @@ func (c Config) tags() map[string]string {
 		return t
 	}
 	t[tagRole], t["raft_vsn"] = roleServer, "3"
+	if c.hasWAN() {
+		t[tagWANPort] = strconv.Itoa(int(c.WAN.Swim.Addr.Port()))
+	}
 	if i := strings.LastIndexByte(string(c.RPCAddr), ':'); i >= 0 {
 		t[tagPort] = string(c.RPCAddr[i+1:])
 	}
@@ -43,7 +48,7 @@ func (c Config) tags() map[string]string {
 	return t
 }
 
-// serverInfo is what a member's tags say of it, if it is a server of this datacenter.
+// serverInfo is what the tags of a server say of it.
 type serverInfo struct {
 	ID     string
 	Name   string
@@ -53,8 +58,17 @@ type serverInfo struct {
 	State  swim.State
 }
 
+// serverOf is what a member's tags say of it, if it is a server of this datacenter.
 func (c Config) serverOf(m swim.Member) (serverInfo, bool) {
-	if m.Tags[tagRole] != roleServer || m.Tags[tagDatacenter] != c.Datacenter {
+	if m.Tags[tagDatacenter] != c.Datacenter {
+		return serverInfo{}, false
+	}
+	return serverAt(m)
+}
+
+// serverAt is what a member's tags say of it, if it is a server.
+func serverAt(m swim.Member) (serverInfo, bool) {
+	if m.Tags[tagRole] != roleServer {
 		return serverInfo{}, false
 	}
 	port, err := strconv.ParseUint(m.Tags[tagPort], 10, 16)
@@ -83,78 +97,100 @@ func (n *Node) servers() []serverInfo {
 // Members lists the members of the LAN pool by name.
 func (n *Node) Members() []swim.Member { return n.lan.Members() }
 
-// Member is the member of that name.
+// WANMembers lists the members of the WAN pool by name; nil where there is none.
+func (n *Node) WANMembers() []swim.Member {
+	if n.wan == nil {
+		return nil
+	}
+	return n.wan.Members()
+}
+
+// Member is the member of the LAN pool of that name.
 func (n *Node) Member(name string) (swim.Member, bool) { return n.lan.Member(name) }
 
 // GossipStats are the counters of the LAN pool.
 func (n *Node) GossipStats() swim.Stats { return n.lan.Stats() }
 
+// WANStats are the counters of the WAN pool, and whether there is one.
+func (n *Node) WANStats() (swim.Stats, bool) {
+	if n.wan == nil {
+		return swim.Stats{}, false
+	}
+	return n.wan.Stats(), true
+}
+
 // Join asks the members at the addresses to let this node into their pool. What comes of it is
 // told to done, once for each address.
 func (n *Node) Join(addrs []netip.AddrPort, done func(swim.JoinResult)) {
 	n.begin()
-	for _, a := range addrs {
-		n.router.joins[a] = append(n.router.joins[a], done)
-	}
-	n.seeds.remember(n.now, addrs)
-	n.lan.Join(n.now, addrs)
+	n.join(n.lan, addrs, done)
 }
 
-// ForceLeave takes a failed member for one that has left; with prune it is also forgotten.
+// ErrNoWAN is returned where something is asked of the WAN pool on an agent that has none.
+var ErrNoWAN = errors.New("this agent has no WAN pool: only servers have one, unless ports.serf_wan is -1")
+
+// JoinWAN is Join for the WAN pool. It fails with ErrNoWAN where there is none.
+func (n *Node) JoinWAN(addrs []netip.AddrPort, done func(swim.JoinResult)) error {
+	n.begin()
+	if n.wan == nil {
+		return ErrNoWAN
+	}
+	n.join(n.wan, addrs, done)
+	return nil
+}
+
+// ForceLeave takes a failed member for one that has left; with prune it is also forgotten. A server is a member of both
+// pools: its name in the WAN pool has the datacenter behind it, and servers of other datacenters are only known there.
 func (n *Node) ForceLeave(name string, prune bool) error {
 	n.begin()
-	return n.lan.ForceLeave(n.now, name, prune)
+	err := n.lan.ForceLeave(n.now, name, prune)
+	if n.wan == nil {
+		return err
+	}
+	inWAN := name
+	if err == nil {
+		inWAN = wanName(name, n.cfg.Datacenter)
+	}
+	if errWAN := n.wan.ForceLeave(n.now, inWAN, prune); err != nil && errors.Is(err, swim.ErrUnknownMember) {
+		return errWAN
+	}
+	return err
 }
 
 func (n *Node) onGossip(e transport.Envelope) {
+	p := n.poolOf(e.Class)
+	if p == nil {
+		return
+	}
 	from, err := netip.ParseAddrPort(string(e.From))
 	if err == nil {
-		err = n.lan.Receive(n.now, from, e.Class == transport.GossipStream, e.Payload)
+		err = p.Receive(n.now, from, e.Class == p.streams, e.Payload)
 	}
 	if err != nil {
-		n.log(Debug, "swim", "dropped a malformed message", "from", string(e.From), "error", err)
+		n.log(Debug, p.component, "dropped a malformed message", "from", string(e.From), "error", err)
 	}
 }
 
-func (n *Node) gossipUnreachable(peer transport.Addr) {
-	if a, err := netip.ParseAddrPort(string(peer)); err == nil {
-		n.lan.StreamFailed(n.now, a)
+func (n *Node) gossipUnreachable(p *pool, peer transport.Addr) {
+	if a, err := netip.ParseAddrPort(string(peer)); err == nil && p != nil {
+		p.StreamFailed(n.now, a)
 	}
 }
 
-// drainGossip carries out what gossip wants, and tells whether it wanted anything that may lead to more.
-func (n *Node) drainGossip() bool {
-	if !n.lan.HasOutput() {
-		return false
+// poolOf is the pool that messages of a class belong to, nil if this node is in none.
+func (n *Node) poolOf(c transport.Class) *pool {
+	if c == transport.WANGossip || c == transport.WANGossipStream {
+		return n.wan
 	}
-	out := n.lan.Output()
-	for _, s := range out.Sends {
-		class := transport.Gossip
-		if s.Stream {
-			class = transport.GossipStream
-		}
-		n.env.Send(transport.Envelope{To: transport.Addr(s.To.String()), Class: class, Payload: s.Payload})
+	return n.lan
+}
+
+// drainGossip carries out what the pools want, and tells whether they wanted anything that may lead to more.
+func (n *Node) drainGossip() (again bool) {
+	for _, p := range n.pools() {
+		again = n.drainPool(p) || again
 	}
-	for _, o := range out.Notices {
-		n.log(noticeLevels[o.Level], "swim", o.Text)
-	}
-	if out.Incarnation != 0 {
-		n.env.Save(SavedIncarnation, strconv.AppendUint(nil, out.Incarnation, 10))
-	}
-	for _, j := range out.Joined {
-		n.router.joined(j)
-	}
-	for _, ev := range out.Events {
-		n.onMember(ev)
-	}
-	if len(out.Events) > 0 {
-		n.gossipChanged()
-	}
-	if out.Left {
-		n.leave.gossipLeft = true
-		n.leaveTick()
-	}
-	return true
+	return again
 }
 
 var noticeLevels = map[swim.NoticeLevel]Level{swim.Debug: Debug, swim.Info: Info, swim.Warn: Warn, swim.Error: Error}
@@ -164,38 +200,23 @@ var eventNames = map[swim.EventType]string{
 	swim.EventUpdate: "EventMemberUpdate", swim.EventReap: "EventMemberReap",
 }
 
-func (n *Node) onMember(ev swim.Event) {
-	n.log(Info, "swim", eventNames[ev.Type]+": "+ev.Member.Name+" "+ev.Member.Addr.Addr().String())
-	if n.server != nil {
+func (n *Node) onMember(p *pool, ev swim.Event) {
+	n.log(Info, p.component, eventNames[ev.Type]+": "+ev.Member.Name+" "+ev.Member.Addr.Addr().String())
+	if p == n.lan && n.server != nil {
 		n.server.onMember(ev)
 	}
 }
 
-// gossipChanged passes on what the pool now looks like.
-func (n *Node) gossipChanged() {
-	n.local.SetClusterSize(n.lan.NumAlive())
-	n.router.update(n.servers())
-	n.savePeers()
-	if n.server != nil {
-		n.server.gossipChanged()
-	}
-	n.releaseHeld()
-}
-
-// savedPeers remembers what was saved, so that the file is written only when it changes.
-type savedPeers struct{ last string }
-
-// savePeers keeps the addresses of the live members, from which -rejoin starts.
-func (n *Node) savePeers() {
-	var b strings.Builder
-	for _, m := range n.lan.Members() {
-		if m.Name != n.cfg.Name && (m.State == swim.StateAlive || m.State == swim.StateSuspect) {
-			b.WriteString(m.Addr.String() + "\n")
+// gossipChanged passes on what a pool now looks like.
+func (n *Node) gossipChanged(p *pool) {
+	n.savePeers(p)
+	if p == n.lan {
+		n.local.SetClusterSize(n.lan.NumAlive())
+		n.router.update(n.servers())
+		if n.server != nil {
+			n.server.gossipChanged()
 		}
 	}
-	// An empty pool is not saved: all others failing at once is when the old list is needed most.
-	if s := b.String(); s != n.peers.last && s != "" {
-		n.peers.last = s
-		n.env.Save(SavedPeers, []byte(s))
-	}
+	n.floodWAN()
+	n.releaseHeld()
 }

@@ -8,10 +8,9 @@ import (
 // leaving is how far the node has come in leaving its cluster: first a leader hands over, then the others are
 // told, then a server waits until it is out of the configuration.
 type leaving struct {
-	phase      leavePhase
-	until      time.Duration // of the phase
-	gossipLeft bool
-	done       []func()
+	phase leavePhase
+	until time.Duration // of the phase
+	done  []func()
 }
 
 type leavePhase uint8
@@ -75,9 +74,11 @@ func (n *Node) leaveTick() {
 	if l.phase == handingOver && (n.server == nil || over || n.server.handedOver()) {
 		l.phase, l.until = tellingOthers, n.now+n.cfg.LeaveTimeout
 		over = false
-		n.lan.Leave(n.now)
+		for _, p := range n.pools() {
+			p.Leave(n.now)
+		}
 	}
-	if l.phase == tellingOthers && (l.gossipLeft || over) {
+	if l.phase == tellingOthers && (n.gossipLeft() || over) {
 		l.phase, l.until = waitingForRemoval, n.now+n.cfg.LeaveTimeout
 		over = false
 	}
@@ -88,6 +89,11 @@ func (n *Node) leaveTick() {
 		}
 		l.done = nil
 	}
+}
+
+// gossipLeft tells whether the members of all pools know that this one leaves.
+func (n *Node) gossipLeft() bool {
+	return n.lan.left && (n.wan == nil || n.wan.left)
 }
 
 // otherVoters counts the voters besides this server.

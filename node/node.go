@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"concord/agent"
-	"concord/gossip"
 	"concord/internal/invariant"
 	"concord/internal/prng"
 	"concord/internal/tick"
@@ -37,14 +36,14 @@ type Node struct {
 	rng    *prng.Rand
 	now    time.Duration
 	clock  clockWatch
-	seeds  seeds
-	lan    *gossip.Pool
+	lan    *pool
+	wan    *pool // nil: not a server, or it has none
+	flood  flood
 	local  *agent.Local
 	router *router
 	calls  *calls
 	server *server // nil: a client agent
 	leave  leaving
-	peers  savedPeers
 }
 
 // New returns a node that has not done anything yet. disk is only looked at on a server.
@@ -53,10 +52,15 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, env: env, rng: rng, now: env.Now(), seeds: seeds{at: never}}
+	n := &Node{cfg: cfg, env: env, rng: rng, now: env.Now(), flood: newFlood()}
 	var err error
-	if n.lan, err = gossip.New(cfg.LAN, rng.Fork("swim"), n.now); err != nil {
+	if n.lan, err = newLAN(cfg.LAN, rng, n.now); err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	if cfg.hasWAN() {
+		if n.wan, err = newWAN(cfg.WAN, rng, n.now); err != nil {
+			return nil, fmt.Errorf("WAN gossip: %w", err)
+		}
 	}
 	if err := cfg.Agent.WithDefaults().Validate(); err != nil {
 		return nil, err
@@ -69,7 +73,7 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 			return nil, err
 		}
 	}
-	n.gossipChanged()
+	n.gossipChanged(n.lan)
 	return n, nil
 }
 
@@ -78,7 +82,7 @@ func (n *Node) Config() Config { return n.cfg }
 
 // NextDeadline is when OnTick is due if nothing else happens before.
 func (n *Node) NextDeadline() time.Duration {
-	next := min(n.lan.NextDeadline(), n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline(), n.seeds.at)
+	next := min(n.lan.nextDeadline(), n.wan.nextDeadline(), n.flood.at, n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline())
 	if n.server != nil {
 		next = min(next, n.server.nextDeadline())
 	}
@@ -88,15 +92,20 @@ func (n *Node) NextDeadline() time.Duration {
 // OnTick lets timers fire.
 func (n *Node) OnTick() {
 	n.begin()
-	if n.lan.NextDeadline() <= n.now {
-		n.lan.Tick(n.now)
+	for _, p := range n.pools() {
+		if p.NextDeadline() <= n.now {
+			p.Tick(n.now)
+		}
 	}
 	if n.local.NextDeadline() <= n.now {
 		n.local.Tick(n.now)
 	}
 	n.expireCalls()
 	n.leaveTick()
-	n.rejoinTick()
+	for _, p := range n.pools() {
+		n.rejoinTick(p)
+	}
+	n.floodTick()
 	if n.server != nil {
 		n.server.tick()
 	}
@@ -106,7 +115,7 @@ func (n *Node) OnTick() {
 func (n *Node) OnMessage(e transport.Envelope) {
 	n.begin()
 	switch e.Class {
-	case transport.Gossip, transport.GossipStream:
+	case transport.Gossip, transport.GossipStream, transport.WANGossip, transport.WANGossipStream:
 		n.onGossip(e)
 	case transport.RPC:
 		n.onRPC(e)
@@ -121,8 +130,8 @@ func (n *Node) OnMessage(e transport.Envelope) {
 func (n *Node) OnPeerEvent(ev transport.Event) {
 	n.begin()
 	switch ev.Class {
-	case transport.GossipStream:
-		n.gossipUnreachable(ev.Peer)
+	case transport.GossipStream, transport.WANGossipStream:
+		n.gossipUnreachable(n.poolOf(ev.Class), ev.Peer)
 	case transport.RPC, transport.Raft:
 		n.onPeerLost(ev)
 	}

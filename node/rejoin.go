@@ -33,9 +33,9 @@ func (s *seeds) remember(now time.Duration, addrs []netip.AddrPort) {
 	}
 }
 
-// rejoinTick asks one seed that is not a member.
-func (n *Node) rejoinTick() {
-	s := &n.seeds
+// rejoinTick asks one seed of a pool that is not a member.
+func (n *Node) rejoinTick(p *pool) {
+	s := &p.seeds
 	if s.at > n.now {
 		return
 	}
@@ -44,15 +44,15 @@ func (n *Node) rejoinTick() {
 		s.at = never
 		return
 	}
-	members := map[netip.AddrPort]bool{n.cfg.LAN.Swim.Addr: true}
-	for _, m := range n.lan.Members() {
+	members := map[netip.AddrPort]bool{}
+	for _, m := range p.Members() {
 		members[m.Addr] = true
 	}
 	for range s.addrs {
 		a := s.addrs[s.next%len(s.addrs)]
 		s.next++
 		if !members[a] {
-			n.lan.Join(n.now, []netip.AddrPort{a})
+			p.Join(n.now, []netip.AddrPort{a})
 			return
 		}
 	}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"net/netip"
 	"time"
 
 	"concord/internal/prng"
@@ -16,14 +15,13 @@ type router struct {
 	known   map[transport.Addr]bool
 	order   []transport.Addr // the first is asked
 	shuffle time.Duration    // when to shuffle next
-	joins   map[netip.AddrPort][]func(swim.JoinResult)
 }
 
 // rebalanceInterval is how long a client agent stays with its server, jitter apart; Consul's is 2 to 3 minutes.
 const rebalanceInterval = 2 * time.Minute
 
 func newRouter(_ Config, rng *prng.Rand) *router {
-	return &router{rng: rng, known: map[transport.Addr]bool{}, joins: map[netip.AddrPort][]func(swim.JoinResult){}}
+	return &router{rng: rng, known: map[transport.Addr]bool{}}
 }
 
 // update takes over the servers known now. Those that stay keep their order; new ones go to
@@ -71,14 +69,5 @@ func (r *router) pick(now time.Duration) transport.Addr {
 func (r *router) failed(a transport.Addr) {
 	if len(r.order) > 1 && r.order[0] == a {
 		r.order = append(r.order[1:], a)
-	}
-}
-
-// joined passes on what came of a join.
-func (r *router) joined(j swim.JoinResult) {
-	waiting := r.joins[j.Addr]
-	delete(r.joins, j.Addr)
-	for _, done := range waiting {
-		done(j)
 	}
 }

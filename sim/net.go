@@ -56,7 +56,7 @@ func (n *network) send(from *Host, e transport.Envelope) {
 	}
 	w.stats.Messages++
 	l := link{from.index, to.index}
-	if e.Class == transport.Gossip {
+	if e.Class.Datagram() {
 		n.datagram(l, from, to, e)
 		return
 	}

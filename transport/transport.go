@@ -20,7 +20,16 @@ const (
 	Raft
 	// RPC is a request or an answer to a server address.
 	RPC
+	// WANGossip is a datagram to a WAN gossip address.
+	WANGossip
+	// WANGossipStream is a message to a WAN gossip address over TCP.
+	WANGossipStream
+	// Classes is one more than the last class.
+	Classes
 )
+
+// Datagram tells whether envelopes of the class are datagrams.
+func (c Class) Datagram() bool { return c == Gossip || c == WANGossip }
 
 // MaxDatagram is the largest datagram in bytes: it fits every sane path unfragmented.
 const MaxDatagram = 1400

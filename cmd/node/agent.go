@@ -115,10 +115,10 @@ func (c *agentCommand) banner(rt config.Runtime) {
         Datacenter: '%s'
             Server: %v (Bootstrap: %v)
        Client Addr: %v (DNS: %v)
-      Cluster Addr: %s (LAN: %d)
+      Cluster Addr: %s (LAN: %d, WAN: %d)
 
 ==> Log data will now stream in as it occurs:
-`, version.Version, rt.NodeName, rt.Datacenter, rt.Server, rt.Bootstrap, rt.HTTP, rt.DNS, rt.Advertise, rt.SerfPort))
+`, version.Version, rt.NodeName, rt.Datacenter, rt.Server, rt.Bootstrap, rt.HTTP, rt.DNS, rt.Advertise, rt.SerfPort, rt.SerfWANPort))
 }
 
 // serve waits for a signal, or for the end of the agent, and returns the exit code.
@@ -173,13 +173,14 @@ func leaveGracefully(p *process.Process, signals <-chan os.Signal, log hclog.Log
 // processConfig is what the process needs of the configuration.
 func processConfig(rt config.Runtime, args []string, log hclog.Logger) process.Config {
 	n := node.Config{Name: rt.NodeName, Datacenter: rt.Datacenter, Server: rt.Server, Build: version.Version, Meta: rt.NodeMeta,
-		Bootstrap: rt.Bootstrap, Expect: rt.Expect, LAN: gossip.Config{Swim: rt.LAN}, Autopilot: rt.Autopilot, HoldTimeout: rt.HoldTimeout, LeaveTimeout: rt.LeaveTimeout}
+		Bootstrap: rt.Bootstrap, Expect: rt.Expect, LAN: gossip.Config{Swim: rt.LAN}, WAN: gossip.Config{Swim: rt.WAN}, Autopilot: rt.Autopilot, HoldTimeout: rt.HoldTimeout, LeaveTimeout: rt.LeaveTimeout}
 	n.Agent = agent.Config{CheckUpdateInterval: rt.CheckUpdateInterval}
 	n.Raft = node.RaftTiming(rt.RaftMultiplier)
 	return process.Config{
-		Node: n, NodeID: rt.NodeID, DataDir: rt.DataDir, Bind: rt.Bind, Advertise: rt.Advertise, ServerPort: rt.ServerPort, SerfPort: rt.SerfPort,
+		Node: n, NodeID: rt.NodeID, DataDir: rt.DataDir, Bind: rt.Bind, Advertise: rt.Advertise, BindLAN: rt.BindLAN, BindWAN: rt.BindWAN,
+		AdvertiseWAN: rt.AdvertiseWAN, ServerPort: rt.ServerPort, SerfPort: rt.SerfPort, SerfWANPort: rt.SerfWANPort,
 		HTTP: rt.HTTP, DNS: rt.DNS, DNSConfig: rt.DNSConfig, MaxHTTPConns: rt.MaxHTTPConns, ResponseHeaders: rt.ResponseHeaders,
-		Join: rt.Join, RetryJoin: rt.RetryJoin, RetryInterval: rt.RetryInterval, RetryMax: rt.RetryMax, Rejoin: rt.Rejoin,
+		LAN: process.Joining(rt.JoinLAN), WAN: process.Joining(rt.JoinWAN), Rejoin: rt.Rejoin,
 		Services: rt.Services, Checks: rt.Checks, Version: version.Version, Revision: version.Revision(), PidFile: rt.PidFile, Log: log, Debug: rt.Written,
 		Reload: func() (process.Reloaded, error) {
 			again, _, err := config.Load(args)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -102,6 +103,7 @@ func FreePort(t testing.TB) int {
 type Agent struct {
 	Name, Dir           string
 	HTTP, DNS, RPC, LAN int
+	WAN                 int // -1: none
 	Args                []string
 	Cmd                 *exec.Cmd
 	Exited              chan struct{} // closed when the process has ended
@@ -109,14 +111,17 @@ type Agent struct {
 	log                 *os.File
 }
 
-// NewAgent lays out an agent without starting it.
+// NewAgent lays out an agent without starting it. One whose configuration names a datacenter has a WAN pool if it is a server.
 func NewAgent(t testing.TB, name string, config map[string]any) *Agent {
 	t.Helper()
-	p := &Agent{t: t, Name: name, Dir: t.TempDir(), HTTP: FreePort(t), DNS: FreePort(t), RPC: FreePort(t), LAN: FreePort(t)}
+	p := &Agent{t: t, Name: name, Dir: t.TempDir(), HTTP: FreePort(t), DNS: FreePort(t), RPC: FreePort(t), LAN: FreePort(t), WAN: -1}
+	if config["datacenter"] != nil {
+		p.WAN = FreePort(t)
+	}
 	c := map[string]any{
 		"node_name": name, "datacenter": "dc1", "data_dir": filepath.Join(p.Dir, "data"), "bind_addr": "127.0.0.1",
 		"retry_interval": "200ms", "log_level": "debug",
-		"ports":       map[string]any{"http": p.HTTP, "dns": p.DNS, "server": p.RPC, "serf_lan": p.LAN, "serf_wan": -1, "grpc": -1},
+		"ports":       map[string]any{"http": p.HTTP, "dns": p.DNS, "server": p.RPC, "serf_lan": p.LAN, "serf_wan": p.WAN, "grpc": -1},
 		"performance": map[string]any{"raft_multiplier": 1},
 	}
 	for k, v := range config {
@@ -278,21 +283,31 @@ type Cluster struct {
 
 func (c *Cluster) All() []*Agent { return append(append([]*Agent{}, c.Servers...), c.Client) }
 
-func StartCluster(t testing.TB) *Cluster {
+func StartCluster(t testing.TB) *Cluster { return startCluster(t, "server-%d", "client-1", nil) }
+
+// StartDatacenter starts a cluster in a datacenter of its own, whose servers have a WAN pool. config is added to that of each agent.
+func StartDatacenter(t testing.TB, name string, config map[string]any) *Cluster {
+	t.Helper()
+	all := map[string]any{"datacenter": name}
+	maps.Copy(all, config)
+	return startCluster(t, name+"-server-%d", name+"-client", all)
+}
+
+func startCluster(t testing.TB, server, client string, config map[string]any) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	var join []string
 	for i := range 3 {
-		p := NewAgent(t, fmt.Sprintf("server-%d", i+1), nil)
+		p := NewAgent(t, fmt.Sprintf(server, i+1), config)
 		c.Servers = append(c.Servers, p)
 		join = append(join, fmt.Sprintf("127.0.0.1:%d", p.LAN))
 	}
-	server := map[string]any{"server": true, "bootstrap_expect": 3, "autopilot": map[string]any{"server_stabilization_time": "2s"}}
+	asServer := map[string]any{"server": true, "bootstrap_expect": 3, "autopilot": map[string]any{"server_stabilization_time": "2s"}}
 	for _, p := range c.Servers {
-		AddConfig(p, server, join)
+		AddConfig(p, asServer, join)
 		p.Start()
 	}
-	c.Client = NewAgent(t, "client-1", nil)
+	c.Client = NewAgent(t, client, config)
 	AddConfig(c.Client, nil, join)
 	c.Client.Start()
 	for _, p := range c.All() {

@@ -64,14 +64,15 @@ func (p *Process) raftServers(ctx context.Context) []wire.RaftServer {
 	return resp.Operator.Servers
 }
 
-// Members lists the members of the LAN pool. The WAN pool is not served: a server is its only member.
+// Members lists the members of the LAN pool, or those of the WAN pool, of which there are none at a client agent.
 func (p *Process) Members(ctx context.Context, wan bool) ([]httpapi.Member, error) {
-	if wan {
-		return []httpapi.Member{}, nil
-	}
 	out := []httpapi.Member{}
 	err := p.runner.Call(ctx, func(n *node.Node) {
-		for _, m := range n.Members() {
+		members := n.Members
+		if wan {
+			members = n.WANMembers
+		}
+		for _, m := range members() {
 			out = append(out, member(m))
 		}
 	})
@@ -111,7 +112,7 @@ func (p *Process) Leave(ctx context.Context) error {
 		return fmt.Errorf("leave: %w", ctx.Err())
 	}
 	if p.files != nil && !p.cfg.Rejoin {
-		if err := p.files.Write(node.SavedPeers, nil); err != nil {
+		if err := errors.Join(p.files.Write(node.SavedPeers, nil), p.files.Write(node.SavedRemotePeers, nil)); err != nil {
 			p.log.Warn("agent: failed to forget the members", "error", err)
 		}
 	}
@@ -193,7 +194,8 @@ func (p *Process) Version() map[string]any {
 func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 	var self swim.Member
 	var st raft.Status
-	var counters swim.Stats
+	var counters, wanCounters swim.Stats
+	inWAN := false
 	members, services, checks := 0, 0, 0
 	err := p.runner.Call(ctx, func(n *node.Node) {
 		for _, m := range n.Members() {
@@ -202,6 +204,7 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 			}
 		}
 		members, counters = len(n.Members()), n.GossipStats()
+		wanCounters, inWAN = n.WANStats()
 		services, checks = len(n.Agent().Services()), len(n.Agent().Checks())
 		st, _ = n.RaftStatus()
 	})
@@ -212,8 +215,11 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 		"agent":    {"check_monitors": "0", "check_ttls": "0", "checks": strconv.Itoa(checks), "services": strconv.Itoa(services)},
 		"build":    {"prerelease": "", "revision": p.cfg.Revision, "version": p.cfg.Version},
 		"runtime":  runtimeStats(),
-		"serf_lan": {"members": strconv.Itoa(members), "health_score": fmt.Sprint(counters.Health), "encrypted": "false"},
+		"serf_lan": serfStats(members, counters),
 		"consul":   {"server": strconv.FormatBool(p.cfg.Node.Server)},
+	}
+	if inWAN {
+		stats["serf_wan"] = serfStats(wanCounters.Alive+wanCounters.Failed+wanCounters.Left, wanCounters)
 	}
 	if p.cfg.Node.Server {
 		stats["raft"] = raftStats(st)
@@ -234,6 +240,10 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 		"Stats":       stats,
 		"Meta":        p.cfg.Node.Meta,
 	}, nil
+}
+
+func serfStats(members int, s swim.Stats) map[string]string {
+	return map[string]string{"members": strconv.Itoa(members), "health_score": fmt.Sprint(s.Health), "encrypted": "false"}
 }
 
 func runtimeStats() map[string]string {

@@ -23,10 +23,14 @@ type Config struct {
 	// DataDir is where everything is kept; empty: nowhere (-dev).
 	DataDir string
 
-	// Bind is the address that gossip and server RPC listen on, Advertise the one that others are told.
+	// Bind is the address that server RPC listens on, Advertise the one that others are told.
 	Bind, Advertise netip.Addr
-	// ServerPort and SerfPort are the ports of server RPC and LAN gossip.
-	ServerPort, SerfPort int
+	// BindLAN and BindWAN are the addresses that gossip listens on.
+	BindLAN, BindWAN netip.Addr
+	// AdvertiseWAN is the address that other datacenters are told. What is sent to AdvertiseWAN must reach the server RPC, too.
+	AdvertiseWAN netip.Addr
+	// ServerPort, SerfPort and SerfWANPort are the ports of server RPC, LAN gossip and WAN gossip (-1: none).
+	ServerPort, SerfPort, SerfWANPort int
 	// HTTP and DNS are "host:port" to listen on; empty: not at all.
 	HTTP, DNS []string
 
@@ -36,11 +40,8 @@ type Config struct {
 	// ResponseHeaders are added to every HTTP answer.
 	ResponseHeaders map[string]string
 
-	// Join are addresses to join once; RetryJoin until it succeeds, every RetryInterval, at most RetryMax times
-	// (0: for ever). Addresses are hosts with an optional port.
-	Join, RetryJoin []string
-	RetryInterval   time.Duration
-	RetryMax        int
+	// LAN and WAN are the members to join in each pool.
+	LAN, WAN Joining
 	// Rejoin joins the members known before the last end, even after having left.
 	Rejoin bool
 
@@ -55,6 +56,15 @@ type Config struct {
 	Reload func() (Reloaded, error)
 	// Debug is the whole configuration, for /v1/agent/self.
 	Debug map[string]any
+}
+
+// Joining says whom to join.
+type Joining struct {
+	// Start are addresses to join once; Retry until it succeeds, every RetryInterval, at most RetryMax times
+	// (0: for ever). Addresses are hosts with an optional port.
+	Start, Retry  []string
+	RetryInterval time.Duration
+	RetryMax      int
 }
 
 // Reloaded is what a running agent takes over from its configuration.

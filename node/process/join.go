@@ -15,21 +15,27 @@ import (
 )
 
 // Join lets the node join the members at the addresses and tells how many it reached. It fails only if it
-// reached none.
+// reached none, with node.ErrNoWAN where there is no WAN pool.
 func (p *Process) Join(ctx context.Context, addrs []string, wan bool) (int, error) {
-	if wan {
-		return 0, errors.New("the WAN pool is not served yet")
+	pool, port := "LAN", p.cfg.SerfPort
+	join := func(n *node.Node, seeds []netip.AddrPort, done func(swim.JoinResult)) error {
+		n.Join(seeds, done)
+		return nil
 	}
-	p.log.Info("agent: (LAN) joining", "lan_addresses", addrs)
-	seeds, err := p.resolve(ctx, addrs)
+	if wan {
+		pool, port, join = "WAN", p.cfg.SerfWANPort, (*node.Node).JoinWAN
+	}
+	p.log.Info("agent: ("+pool+") joining", strings.ToLower(pool)+"_addresses", addrs)
+	seeds, err := p.resolve(ctx, addrs, port)
 	if len(seeds) == 0 {
 		return 0, errors.Join(err, errors.New("no address to join"))
 	}
 	results := make(chan swim.JoinResult, len(seeds))
+	var refused error
 	if err := p.runner.Call(ctx, func(n *node.Node) {
-		n.Join(seeds, func(r swim.JoinResult) { results <- r })
-	}); err != nil {
-		return 0, err
+		refused = join(n, seeds, func(r swim.JoinResult) { results <- r })
+	}); err != nil || refused != nil {
+		return 0, errors.Join(err, refused)
 	}
 	joined, errs := 0, []error{err}
 	for range seeds {
@@ -47,16 +53,16 @@ func (p *Process) Join(ctx context.Context, addrs []string, wan bool) (int, erro
 	if joined == 0 {
 		return 0, errors.Join(errs...)
 	}
-	p.log.Info("agent: (LAN) joined", "number_of_nodes", joined)
+	p.log.Info("agent: ("+pool+") joined", "number_of_nodes", joined)
 	return joined, nil
 }
 
-// resolve turns hosts with an optional port into addresses.
-func (p *Process) resolve(ctx context.Context, addrs []string) ([]netip.AddrPort, error) {
+// resolve turns hosts, with a port where it is not the usual one, into addresses.
+func (p *Process) resolve(ctx context.Context, addrs []string, usual int) ([]netip.AddrPort, error) {
 	var out []netip.AddrPort
 	var errs []error
 	for _, a := range addrs {
-		host, port, err := splitHost(a, p.cfg.SerfPort)
+		host, port, err := splitHost(a, usual)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -73,8 +79,8 @@ func (p *Process) resolve(ctx context.Context, addrs []string) ([]netip.AddrPort
 	return out, errors.Join(errs...)
 }
 
-// splitHost takes "host", "host:port", "[v6]:port" or "v6" apart. Without a port it is the LAN port that
-// this agent itself uses, as Consul does.
+// splitHost takes "host", "host:port", "[v6]:port" or "v6" apart. Without a port it is the one that
+// this agent itself uses in the pool, as Consul does.
 func splitHost(a string, port int) (string, uint16, error) {
 	if ip, err := netip.ParseAddr(strings.Trim(a, "[]")); err == nil {
 		return ip.String(), uint16(port), nil
@@ -92,28 +98,35 @@ func splitHost(a string, port int) (string, uint16, error) {
 
 // joinAtStart joins what the configuration names, and with -rejoin, or after a crash, those known before.
 func (p *Process) joinAtStart() {
-	if known := p.knownPeers(); len(known) > 0 {
-		go p.Join(p.ctx, known, false)
+	p.joinPoolAtStart(p.cfg.LAN, node.SavedPeers, false)
+	if p.hasWAN() {
+		p.joinPoolAtStart(p.cfg.WAN, node.SavedRemotePeers, true)
 	}
-	if len(p.cfg.Join) > 0 {
+}
+
+func (p *Process) joinPoolAtStart(j Joining, saved string, wan bool) {
+	if known := p.knownPeers(saved); len(known) > 0 {
+		go p.Join(p.ctx, known, wan)
+	}
+	if len(j.Start) > 0 {
 		go func() {
-			if _, err := p.Join(p.ctx, p.cfg.Join, false); err != nil {
+			if _, err := p.Join(p.ctx, j.Start, wan); err != nil {
 				p.log.Error("agent: failed to join", "error", err)
 				p.fail()
 			}
 		}()
 	}
-	if len(p.cfg.RetryJoin) > 0 {
-		go p.retryJoin()
+	if len(j.Retry) > 0 {
+		go p.retryJoin(j, wan)
 	}
 }
 
 // knownPeers are the members that were alive when the agent ran last.
-func (p *Process) knownPeers() []string {
+func (p *Process) knownPeers(saved string) []string {
 	if p.files == nil {
 		return nil
 	}
-	text, err := p.files.Read(node.SavedPeers)
+	text, err := p.files.Read(saved)
 	if err != nil {
 		p.log.Warn("agent: failed to read the members known before", "error", err)
 	}
@@ -121,24 +134,24 @@ func (p *Process) knownPeers() []string {
 }
 
 // retryJoin joins until it succeeds.
-func (p *Process) retryJoin() {
+func (p *Process) retryJoin(j Joining, wan bool) {
 	for try := 1; ; try++ {
 		ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
-		_, err := p.Join(ctx, p.cfg.RetryJoin, false)
+		_, err := p.Join(ctx, j.Retry, wan)
 		cancel()
 		if err == nil || p.ctx.Err() != nil {
 			return
 		}
-		if p.cfg.RetryMax > 0 && try >= p.cfg.RetryMax {
+		if j.RetryMax > 0 && try >= j.RetryMax {
 			p.log.Error("agent: max join retry exhausted, exiting", "tries", try, "error", err)
 			p.fail()
 			return
 		}
-		p.log.Warn("agent: Join cluster failed, will retry", "retry_interval", p.cfg.RetryInterval.String(), "error", err)
+		p.log.Warn("agent: Join cluster failed, will retry", "wan", wan, "retry_interval", j.RetryInterval.String(), "error", err)
 		select {
 		case <-p.ctx.Done():
 			return
-		case <-time.After(p.cfg.RetryInterval):
+		case <-time.After(j.RetryInterval):
 		}
 	}
 }

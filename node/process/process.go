@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,12 +15,8 @@ import (
 
 	dnsapi "concord/api/dns"
 	"concord/internal/prng"
-	"concord/node"
 	"concord/node/datadir"
 	"concord/node/runner"
-	"concord/transport"
-	"concord/transport/tcp"
-	"concord/transport/udp"
 )
 
 // Process is a running agent.
@@ -37,11 +30,9 @@ type Process struct {
 	runner *runner.Runner
 	host   *host
 
-	gossip *udp.Transport
-	stream *tcp.Transport
-	server *tcp.Transport
-	dns    []*dnsapi.Server
-	http   *httpDoor
+	sockets sockets
+	dns     []*dnsapi.Server
+	http    *httpDoor
 
 	ctx     context.Context // ends with the process
 	cancel  context.CancelFunc
@@ -109,48 +100,11 @@ func (p *Process) diskFailed(err error) {
 	p.fail()
 }
 
-func (p *Process) openSockets() error {
-	listen := func(port int) string { return netip.AddrPortFrom(p.cfg.Bind, uint16(port)).String() }
-	var err error
-	if p.gossip, err = udp.New(listen(p.cfg.SerfPort), p.log); err != nil {
-		return portError("serf_lan", p.cfg.SerfPort, err)
-	}
-	p.onClose(p.gossip.Close)
-	advertise := func(port int) transport.Addr {
-		return transport.Addr(netip.AddrPortFrom(p.cfg.Advertise, uint16(port)).String())
-	}
-	if p.stream, err = tcp.New(tcp.Config{Listen: listen(p.cfg.SerfPort), Advertise: advertise(p.cfg.SerfPort), Log: p.log}); err != nil {
-		return portError("serf_lan", p.cfg.SerfPort, err)
-	}
-	p.onClose(p.stream.Close)
-	rpc := tcp.Config{Advertise: transport.Addr("node:" + p.id), Log: p.log}
-	if p.cfg.Node.Server {
-		rpc.Listen, rpc.Advertise = listen(p.cfg.ServerPort), advertise(p.cfg.ServerPort)
-	}
-	if p.server, err = tcp.New(rpc); err != nil {
-		return portError("server", p.cfg.ServerPort, err)
-	}
-	p.onClose(p.server.Close)
-	p.cfg.Node.RPCAddr = rpc.Advertise
-	return nil
-}
-
-func portError(name string, port int, err error) error {
-	return fmt.Errorf("cannot listen on the %s port %d: %w: choose another with ports.%s", name, port, err, name)
-}
-
 func (p *Process) openNode() error {
 	cfg := p.cfg.Node
 	cfg.ID, cfg.Address = p.id, p.cfg.Advertise.String()
-	cfg.LAN.Swim.Addr = netip.AddrPortFrom(p.cfg.Advertise, uint16(p.cfg.SerfPort))
-	cfg.LAN.Swim.MaxPacket = transport.MaxDatagram - udp.Overhead
-	if p.files != nil {
-		text, err := p.files.Read(node.SavedIncarnation)
-		if err != nil {
-			return fmt.Errorf("gossip incarnation: %w", err)
-		}
-		// A damaged number counts as none: the others' memory of this node then brings it up to date.
-		cfg.LAN.Swim.Incarnation, _ = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err := p.gossipIdentity(&cfg); err != nil {
+		return err
 	}
 	p.host = newHost(p)
 	restore, err := p.host.restore()
@@ -162,20 +116,18 @@ func (p *Process) openNode() error {
 	if err != nil {
 		return err
 	}
-	p.runner.Attach(p.gossip, p.stream, p.server)
+	p.sockets.attach(p.runner)
 	p.runner.Start()
 	p.onClose(p.host.close)
 	p.onClose(p.stopRunner)
-	p.gossip.Start(p.runner)
-	p.stream.Start(p.runner)
-	p.server.Start(p.runner)
+	p.sockets.start(p.runner)
 	go p.watchRunner()
 	return nil
 }
 
 // stopRunner closes the transports first, so that nothing waits for a loop that has ended.
 func (p *Process) stopRunner() error {
-	return errors.Join(p.gossip.Close(), p.stream.Close(), p.server.Close(), p.runner.Stop())
+	return errors.Join(p.sockets.close(), p.runner.Stop())
 }
 
 func (p *Process) watchRunner() {

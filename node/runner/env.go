@@ -15,14 +15,7 @@ func (e *env) Now() time.Duration  { return (*Runner)(e).now() }
 func (e *env) Wall() time.Duration { return (*Runner)(e).wall() }
 
 func (e *env) Send(m transport.Envelope) {
-	t := e.server
-	switch m.Class {
-	case transport.Gossip:
-		t = e.gossip
-	case transport.GossipStream:
-		t = e.stream
-	}
-	if t != nil {
+	if t := e.transports[m.Class]; t != nil {
 		t.Send(m)
 	}
 }

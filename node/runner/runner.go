@@ -63,7 +63,7 @@ type Runner struct {
 	token   uint64
 	called  []chan struct{} // calls whose effects are not carried out yet
 
-	gossip, stream, server transport.Transport // packets, gossip streams, server RPC
+	transports [transport.Classes]transport.Transport // that carry each class
 
 	view atomic.Pointer[node.ReadView] // of a server; nil: none yet
 
@@ -117,10 +117,12 @@ func New(cfg node.Config, opts Options) (*Runner, error) {
 	return r, nil
 }
 
-// Attach gives the runner the transports it sends with. It is called before Start; server is nil
-// where there is none.
-func (r *Runner) Attach(gossip, stream, server transport.Transport) {
-	r.gossip, r.stream, r.server = gossip, stream, server
+// Attach gives the runner the transport that carries some classes. It is called before Start. What is of no transport's class is
+// dropped.
+func (r *Runner) Attach(t transport.Transport, classes ...transport.Class) {
+	for _, c := range classes {
+		r.transports[c] = t
+	}
 }
 
 // Start begins to run the node.
@@ -260,7 +262,7 @@ func (r *Runner) wall() time.Duration { return time.Now().Round(0).Sub(r.started
 // node is too busy; streams wait.
 func (r *Runner) Deliver(e transport.Envelope) {
 	ev := event{kind: evMessage, envelope: e}
-	if e.Class == transport.Gossip {
+	if e.Class.Datagram() {
 		if !r.inbox.offer(ev) {
 			r.dropped.Add(1)
 		}

@@ -45,9 +45,7 @@ func (r *Runner) readWorker() {
 			r.inbox.force(event{kind: evRead, read: &t})
 			continue
 		}
-		if r.server != nil {
-			r.server.Send(node.ResponseEnvelope(t.To, t.Response))
-		}
+		(*env)(r).Send(node.ResponseEnvelope(t.To, t.Response))
 	}
 }
 

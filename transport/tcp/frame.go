@@ -54,7 +54,7 @@ func readHello(r io.Reader) (key, error) {
 		return key{}, fmt.Errorf("%w: version %d, this release speaks %d", errHello, head[4], version)
 	}
 	k := key{class: transport.Class(head[5])}
-	if k.class < transport.GossipStream || k.class > transport.RPC {
+	if k.class == 0 || k.class >= transport.Classes || k.class.Datagram() {
 		return key{}, fmt.Errorf("%w: class %d", errHello, head[5])
 	}
 	label := make([]byte, head[6])

@@ -20,6 +20,7 @@ const queueLen = 1024
 // Transport is a transport.Transport over UDP.
 type Transport struct {
 	socket *Socket
+	class  transport.Class
 	wg     sync.WaitGroup
 	out    chan transport.Envelope
 	stop   chan struct{}
@@ -28,13 +29,13 @@ type Transport struct {
 	closed bool
 }
 
-// New returns a transport that listens at the address, but neither delivers nor sends before Start.
-func New(listen string, log hclog.Logger) (*Transport, error) {
+// New returns a transport that listens at the address, but neither delivers nor sends before Start. What arrives is of the class.
+func New(listen string, class transport.Class, log hclog.Logger) (*Transport, error) {
 	s, err := Listen(listen, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Transport{socket: s, out: make(chan transport.Envelope, queueLen), stop: make(chan struct{})}, nil
+	return &Transport{socket: s, class: class, out: make(chan transport.Envelope, queueLen), stop: make(chan struct{})}, nil
 }
 
 // Addr is where the transport listens.
@@ -53,7 +54,7 @@ func (t *Transport) read(h transport.Handler) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		h.Deliver(transport.Envelope{From: transport.Addr(from.String()), Class: transport.Gossip, Payload: bytes.Clone(payload)})
+		h.Deliver(transport.Envelope{From: transport.Addr(from.String()), Class: t.class, Payload: bytes.Clone(payload)})
 	}
 }
 

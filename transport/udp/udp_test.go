@@ -31,7 +31,7 @@ func (s sink) next(t testing.TB) transport.Envelope {
 
 func open(t testing.TB) (*Transport, sink, transport.Addr) {
 	t.Helper()
-	tr, err := New("127.0.0.1:0", nil)
+	tr, err := New("127.0.0.1:0", transport.Gossip, nil)
 	require.NoError(t, err)
 	s := make(sink, 1024)
 	tr.Start(s)
@@ -57,7 +57,7 @@ func TestThereAndBack(t *testing.T) {
 
 func TestAllAddressesHearIPv4(t *testing.T) {
 	t.Parallel()
-	wild, err := New("0.0.0.0:0", nil)
+	wild, err := New("0.0.0.0:0", transport.Gossip, nil)
 	require.NoError(t, err)
 	got := make(sink, 1)
 	wild.Start(got)
@@ -101,7 +101,7 @@ func TestDropped(t *testing.T) {
 	a.Send(transport.Envelope{To: "nobody", Payload: []byte("x")})
 	require.Eventually(t, func() bool { return a.Stats().Dropped == 2 }, 20*time.Second, time.Millisecond, "no address")
 
-	unstarted, err := New("127.0.0.1:0", nil) // takes nothing out of its queue
+	unstarted, err := New("127.0.0.1:0", transport.Gossip, nil) // takes nothing out of its queue
 	require.NoError(t, err)
 	for range queueLen + 5 {
 		unstarted.Send(transport.Envelope{To: addr, Payload: []byte("x")})
@@ -113,9 +113,9 @@ func TestDropped(t *testing.T) {
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	_, _, addr := open(t)
-	_, err := New(string(addr), nil)
+	_, err := New(string(addr), transport.Gossip, nil)
 	require.Error(t, err)
-	_, err = New("not an address", nil)
+	_, err = New("not an address", transport.Gossip, nil)
 	require.Error(t, err)
 }
 

@@ -49,7 +49,7 @@ var memberStatus = map[int]string{0: "none", 1: "alive", 2: "leaving", 3: "left"
 
 func members(fs *flag.FlagSet) func(*call) error {
 	detailed := fs.Bool("detailed", false, "Show all tags of each member.")
-	wan := fs.Bool("wan", false, "List the WAN pool, which is not served yet.")
+	wan := fs.Bool("wan", false, "List the servers of all datacenters, as a server knows them.")
 	status := fs.String("status", ".*", "List only members whose status matches this regular expression.")
 	return func(c *call) error {
 		match, err := regexp.Compile("^(" + *status + ")$")
@@ -109,7 +109,7 @@ func detailedRows(all []member) [][]string {
 }
 
 func join(fs *flag.FlagSet) func(*call) error {
-	wan := fs.Bool("wan", false, "Join the WAN pool, which is not served yet.")
+	wan := fs.Bool("wan", false, "Join servers of other datacenters.")
 	return func(c *call) error {
 		if len(c.args) == 0 {
 			return badUsage("At least one address to join must be specified.")
