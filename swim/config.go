@@ -62,6 +62,9 @@ type Config struct {
 	// MaxMembers bounds the members known, the failed and the departed included.
 	MaxMembers int
 
+	// Coordinates: keep a network coordinate, from the round trips of probes.
+	Coordinates bool
+
 	// Without are the parts of Lifeguard that are switched off, to compare with plain SWIM.
 	Without Lifeguard
 }
@@ -95,6 +98,7 @@ func LAN() Config {
 		ReconnectTimeout: 72 * time.Hour, TombstoneTimeout: 24 * time.Hour,
 		JoinTimeout: 10 * time.Second, LeaveTimeout: 5 * time.Second,
 		MaxPacket: 1400, MaxState: 8 << 20, MaxMembers: 1 << 16,
+		Coordinates: true,
 	}
 }
 

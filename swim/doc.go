@@ -17,5 +17,6 @@
 //	join.go        join, leave, force-leave, tags
 //	members.go     members by name and at random; the round of probes
 //	watch.go       deadlines of suspects and of the departed
+//	locate.go      network coordinates
 //	size.go        limits, and bounds of encoded sizes
 package swim

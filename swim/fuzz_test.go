@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concord/internal/prng"
+	"concord/swim/coordinate"
 
 	"github.com/stretchr/testify/require"
 )
@@ -21,7 +22,7 @@ func FuzzNode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		data = data[:min(len(data), 2000)]
-		n := solo(t, Config{MaxMembers: 6, ReconnectTimeout: time.Minute, TombstoneTimeout: 40 * time.Second})
+		n := solo(t, Config{Coordinates: true, MaxMembers: 6, ReconnectTimeout: time.Minute, TombstoneTimeout: 40 * time.Second})
 		in := &bytesSource{data: data}
 		now := time.Duration(0)
 		for !in.empty() {
@@ -55,6 +56,8 @@ func FuzzNode(f *testing.F) {
 				require.LessOrEqual(t, out.Packets[i].Size(), n.cfg.MaxPacket)
 			}
 			require.LessOrEqual(t, len(out.Packets)+len(out.Streams)+len(out.Notices), 1200)
+			own, _ := n.Coordinate()
+			require.NoError(t, own.Validate())
 			n.Members()
 			n.Stats()
 		}
@@ -125,6 +128,11 @@ func (s *bytesSource) packet(n *Node) Packet {
 			Seq: n.seq - uint64(s.next()%4), Addr: address(int(s.next() % 4)), Join: s.next()%2 == 0,
 		},
 		Updates: s.updates(n),
+	}
+	if s.next()%4 == 0 {
+		c := coordinate.New()
+		c.Vec[0], c.Height = float64(int8(s.next()))/10, float64(int8(s.next()))/10
+		p.Message.Coordinate = c.Pack()[:max(1, coordinate.PackedSize-int(s.next()%2))]
 	}
 	if p.Message.Type >= MsgPushPull {
 		p.Message.Members = s.updates(n)

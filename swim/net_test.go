@@ -23,9 +23,10 @@ type network struct {
 	order   uint64
 	peers   []*peer
 	byAddr  map[netip.AddrPort]*peer
-	loss    uint64                // of 100 datagrams
-	latency [2]time.Duration      // of datagrams and streams
-	cut     func(a, b *peer) bool // no traffic from a to b
+	loss    uint64                         // of 100 datagrams
+	latency [2]time.Duration               // of datagrams and streams
+	cut     func(a, b *peer) bool          // no traffic from a to b
+	delay   func(a, b *peer) time.Duration // instead of latency, between those who run
 	packets int
 	bytes   int
 	trace   func(format string, args ...any)
@@ -200,6 +201,9 @@ func (w *network) post(from *peer, q Packet, stream bool) {
 	delay := w.rng.Duration(w.latency[0], w.latency[1])
 	if !stream && w.rng.Chance(w.loss, 100) {
 		return
+	}
+	if p := w.byAddr[to]; p != nil && w.delay != nil {
+		delay = w.delay(from, p)
 	}
 	source := from.addr
 	w.at(w.now+delay, func() {

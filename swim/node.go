@@ -31,12 +31,13 @@ type Node struct {
 	now    time.Duration
 	timers *tick.Timers
 
-	self   member // in no list, not in table
-	table  table
-	failed int // members in StateDead
-	watch  watches
-	queue  queue
-	health awareness
+	self    member // in no list, not in table
+	table   table
+	failed  int // members in StateDead
+	watch   watches
+	queue   queue
+	locator *locator
+	health  awareness
 
 	seq       uint64
 	probe     probe
@@ -69,6 +70,7 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Node, error) {
 		conflicts: make(map[string]time.Duration),
 		seq:       rng.Uint64() >> 33, // so that an answer to a former life's probe is not taken for one to ours
 	}
+	n.locator = n.newLocator()
 	own := &Update{
 		State: StateAlive, Name: cfg.Name, ID: cfg.ID, Addr: cfg.Addr,
 		Incarnation: cfg.Incarnation, Tags: maps.Clone(cfg.Tags), From: cfg.Name,
@@ -268,5 +270,6 @@ func (n *Node) forget(m *member) {
 	}
 	n.watch.clear(m)
 	n.queue.drop(m.claim.Name)
+	n.locator.forget(m.claim.Name)
 	n.table.remove(m)
 }

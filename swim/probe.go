@@ -15,6 +15,7 @@ type probe struct {
 	active  bool // waits for an ack
 	seq     uint64
 	target  *member
+	begun   time.Duration
 	helpers int // indirect probes asked for
 	nacks   int // of them, the ones whose helper reported that it got no answer either
 }
@@ -68,7 +69,7 @@ func (n *Node) startProbe() {
 	}
 	n.stats.Probes++
 	n.seq++
-	n.probe = probe{active: true, seq: n.seq, target: m}
+	n.probe = probe{active: true, seq: n.seq, target: m, begun: n.now}
 	n.timers.Set(timerProbe, n.now+n.health.scale(n.cfg.ProbeInterval))
 	n.timers.Set(timerIndirect, n.now+n.health.scale(n.cfg.ProbeTimeout))
 	n.send(m.claim.Addr, n.ping(m), n.buddyNotice(m))
@@ -145,7 +146,7 @@ func (n *Node) onPing(p *Packet, send func(netip.AddrPort, Message, *Update)) {
 	if n.tellSelf || n.leaving() {
 		tell, n.tellSelf = n.self.claim, false
 	}
-	send(p.Addr, Message{Type: MsgAck, Seq: m.Seq, From: n.cfg.Name}, tell)
+	send(p.Addr, Message{Type: MsgAck, Seq: m.Seq, From: n.cfg.Name, Coordinate: n.locator.own()}, tell)
 	// Somebody knows this member, which knows nobody: it restarted without being told whom to join.
 	if n.table.len() == 0 && m.From != n.cfg.Name && !n.leaving() && n.now >= n.greetAt {
 		n.greetAt = n.now + n.cfg.ProbeInterval
@@ -189,6 +190,7 @@ func (n *Node) onAck(m *Message, stream bool) {
 		n.probe.active = false
 		n.timers.Clear(timerIndirect)
 		n.health.add(-1)
+		n.locate(m, stream)
 		if stream {
 			n.stats.FallbackAcks++
 			n.notice(Warn, n.probe.target.claim.Name, "%s answers over TCP but not over UDP; check firewalls and the network",

@@ -72,7 +72,7 @@ func (u *Update) Size() int {
 // Size returns a bound of the encoded size in bytes without the packet's updates.
 func (m *Message) Size() int {
 	size := fieldCount + 2*smallSize + 2*intSize + addrSize +
-		stringSize(len(m.Target)) + stringSize(len(m.From)) + stringSize(len(m.User))
+		stringSize(len(m.Target)) + stringSize(len(m.From)) + stringSize(len(m.User)) + stringSize(len(m.Coordinate))
 	for _, u := range m.Members {
 		size += u.Size()
 	}

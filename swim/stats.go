@@ -36,4 +36,6 @@ type Stats struct {
 	StreamsFailed   uint64 // streams that could not be delivered
 	Stalls          uint64 // times this node was not driven for longer than a probe interval
 	FallbackAcks    uint64 // probes that only the stream answered
+	Samples         uint64 // round trips that changed this member's coordinate
+	SamplesRefused  uint64 // round trips or coordinates that cannot be true
 }

@@ -85,6 +85,8 @@ type Message struct {
 	Members []*Update
 	// MsgUser.
 	User []byte
+	// Coordinate is the sender's, packed, in the answer to a ping; empty if it keeps none.
+	Coordinate []byte
 }
 
 // Packet is a datagram to, or from, a member: one message with as many piggybacked updates as fit.

@@ -306,5 +306,5 @@ var (
 var genPacket = rapid.Custom(func(t *rapid.T) swim.Packet {
 	return swim.Packet{Updates: draw(t, genUpdates), Message: swim.Message{Type: swim.MessageType(draw(t, rapid.Byte())), Seq: draw(t, genUint),
 		Target: draw(t, genText), Addr: draw(t, genAddrPort), From: draw(t, genText), Join: draw(t, genBool), Members: draw(t, genUpdates),
-		User: draw(t, genBytes)}}
+		User: draw(t, genBytes), Coordinate: draw(t, genBytes)}}
 })

@@ -15,6 +15,7 @@ const (
 	packetSeq
 	packetFrom
 	packetUpdates
+	packetCoordinate
 	packetTarget
 	packetAddr
 	packetJoin
@@ -38,7 +39,7 @@ func packetFields(p *swim.Packet) int {
 	m := &p.Message
 	last := packetFrom
 	for field, has := range [...]bool{
-		packetUpdates: len(p.Updates) > 0, packetTarget: m.Target != "", packetAddr: m.Addr.IsValid(), packetJoin: m.Join,
+		packetUpdates: len(p.Updates) > 0, packetCoordinate: m.Coordinate != nil, packetTarget: m.Target != "", packetAddr: m.Addr.IsValid(), packetJoin: m.Join,
 		packetMembers: len(m.Members) > 0, packetUser: m.User != nil,
 	} {
 		if has {
@@ -59,6 +60,8 @@ func appendPacketField(b []byte, p *swim.Packet, field int) []byte {
 		return appendString(b, m.From)
 	case packetUpdates:
 		return appendUpdates(b, p.Updates)
+	case packetCoordinate:
+		return appendBytes(b, m.Coordinate)
 	case packetTarget:
 		return appendString(b, m.Target)
 	case packetAddr:
@@ -126,7 +129,7 @@ func (c *Claims) keep(encoded []byte, u *swim.Update) {
 	c.byBytes[string(encoded)] = u
 }
 
-// DecodePacket decodes what AppendPacket wrote. User aliases data.
+// DecodePacket decodes what AppendPacket wrote. User and Coordinate alias data.
 func DecodePacket(data []byte) (swim.Packet, error) { return DecodePacketSharing(data, nil) }
 
 // DecodePacketSharing is DecodePacket that takes claims which were decoded before from those.
@@ -153,6 +156,8 @@ func (r *reader) packetField(p *swim.Packet, field int, claims *Claims) {
 		m.From = r.string()
 	case packetUpdates:
 		p.Updates = r.updates(claims)
+	case packetCoordinate:
+		m.Coordinate = r.bytes()
 	case packetTarget:
 		m.Target = r.string()
 	case packetAddr:
