@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"concord/gossip"
 	"concord/swim"
 	"concord/transport"
 )
@@ -109,12 +110,12 @@ func (n *Node) WANMembers() []swim.Member {
 func (n *Node) Member(name string) (swim.Member, bool) { return n.lan.Member(name) }
 
 // GossipStats are the counters of the LAN pool.
-func (n *Node) GossipStats() swim.Stats { return n.lan.Stats() }
+func (n *Node) GossipStats() gossip.Stats { return n.lan.Stats() }
 
 // WANStats are the counters of the WAN pool, and whether there is one.
-func (n *Node) WANStats() (swim.Stats, bool) {
+func (n *Node) WANStats() (gossip.Stats, bool) {
 	if n.wan == nil {
-		return swim.Stats{}, false
+		return gossip.Stats{}, false
 	}
 	return n.wan.Stats(), true
 }

@@ -10,6 +10,7 @@ import (
 
 	"concord/agent"
 	httpapi "concord/api/http"
+	"concord/gossip"
 	"concord/node"
 	"concord/raft"
 	"concord/swim"
@@ -194,7 +195,7 @@ func (p *Process) Version() map[string]any {
 func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 	var self swim.Member
 	var st raft.Status
-	var counters, wanCounters swim.Stats
+	var counters, wanCounters gossip.Stats
 	inWAN := false
 	members, services, checks := 0, 0, 0
 	err := p.runner.Call(ctx, func(n *node.Node) {
@@ -242,7 +243,7 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 	}, nil
 }
 
-func serfStats(members int, s swim.Stats) map[string]string {
+func serfStats(members int, s gossip.Stats) map[string]string {
 	return map[string]string{"members": strconv.Itoa(members), "health_score": fmt.Sprint(s.Health), "encrypted": "false"}
 }
 
