@@ -6,6 +6,7 @@ import (
 
 	"concord/catalog"
 	"concord/raft"
+	"concord/sim/trace"
 	"concord/swim"
 )
 
@@ -120,21 +121,21 @@ func (w *World) compareStates() {
 			return
 		}
 		w.note("state", uint64(h.index), index)
-		w.trace.text(hash)
+		w.trace.Text(hash)
 		w.checks.verify("same state", w.checks.state.At(h.name, index, hash))
 	}
 }
 
 // contents reads the whole state of a server, as a snapshot for a follower.
 func (h *Host) contents() (index uint64, hash string, err error) {
-	t := newTrace()
+	t := trace.New()
 	r := raft.ChunkRead{For: "the simulator"}
 	for {
 		meta, chunk, next, done, err := h.disk.machine.ReadChunk(r)
 		if err != nil {
 			return 0, "", err
 		}
-		t.bytes(chunk)
+		t.Bytes(chunk)
 		if done {
 			return meta.Index, t.String(), nil
 		}

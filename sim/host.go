@@ -311,7 +311,7 @@ func (h *Host) deliver(from *Host, e transport.Envelope) {
 	if e.Class == transport.Raft || e.Class == transport.RPC {
 		e.From = from.rpc
 	}
-	h.w.trace.bytes(e.Payload)
+	h.w.trace.Bytes(e.Payload)
 	h.input(func() { h.node.OnMessage(e) })
 }
 

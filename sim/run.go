@@ -7,6 +7,7 @@ import (
 	lin "concord/linearizability"
 	"concord/node"
 	"concord/raft"
+	"concord/sim/trace"
 )
 
 const never = node.Never
@@ -90,7 +91,7 @@ func (w *World) rest() {
 }
 
 func newWorld(o Options, log func(string, ...any)) *World {
-	w := &World{Options: o, trace: newTrace(), log: log, rng: prng.New(o.Seed), byAddr: map[string]*Host{}, faults: o.Faults,
+	w := &World{Options: o, trace: trace.New(), log: log, rng: prng.New(o.Seed), byAddr: map[string]*Host{}, faults: o.Faults,
 		history: &lin.History{}}
 	w.stats.Coverage = map[string]int{}
 	w.checks = checkers{w: w, lost: map[raft.ID]mirror{}, placed: map[string]uint64{}, termStart: map[uint64]uint64{}}

@@ -9,6 +9,7 @@ import (
 
 	"concord/internal/prng"
 	lin "concord/linearizability"
+	"concord/sim/trace"
 )
 
 // World is virtual time and everything that is going to happen.
@@ -17,7 +18,7 @@ type World struct {
 	now     time.Duration
 	events  eventHeap
 	seq     uint64
-	trace   trace
+	trace   trace.Hash
 	log     func(format string, args ...any) // nil: silent
 	rng     *prng.Rand
 
@@ -79,9 +80,9 @@ func (w *World) runUntil(end time.Duration) {
 
 // note adds to the trace.
 func (w *World) note(kind string, numbers ...uint64) {
-	w.trace.text(kind)
+	w.trace.Text(kind)
 	for _, n := range numbers {
-		w.trace.word(n)
+		w.trace.Word(n)
 	}
 }
 

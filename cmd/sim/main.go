@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"concord/cmd/sim/gossip"
 	"concord/cmd/sim/torture"
 	"concord/sim"
 )
@@ -37,6 +38,10 @@ const usage = `Usage: sim [options]
   Real servers, under kills, pauses and partitions:
 
       $ go run ./cmd/sim torture -help
+
+  Pools of gossip alone, up to ten thousand members:
+
+      $ go run ./cmd/sim gossip -help
 
 Exit codes: 0 every property held, 1 a safety property was violated, 2 bad usage, 3 a node crashed by itself or did not start
 again, 4 a healed cluster did not come to rest.
@@ -72,6 +77,8 @@ func run(args []string) int {
 			return plant(args[1:])
 		case "torture":
 			return torture.Main(args[1:])
+		case "gossip":
+			return gossip.Main(args[1:])
 		}
 	}
 	var f flags

@@ -41,3 +41,6 @@ func (p *Membership) Seen(viewer string, m swim.Member) error {
 	}
 	return nil
 }
+
+// Forgotten tells that a member remembers nothing of another any more: it may meet it again with any incarnation.
+func (p *Membership) Forgotten(viewer, name string) { delete(p.views, view{viewer, name}) }

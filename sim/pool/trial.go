@@ -1,0 +1,248 @@
+package pool
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"concord/gossip"
+	"concord/internal/prng"
+	"concord/internal/tick"
+	own "concord/sim/pool/invariants"
+	"concord/swim"
+)
+
+// Trial is a run of one seed: a pool under random faults, which then heals and has to keep what is promised of a pool
+// in peace.
+type Trial struct {
+	w      *World
+	rng    *prng.Rand
+	checks *checks
+	bounds own.Bounds
+	met    map[string]int
+}
+
+// Report is what came of a trial.
+type Report struct {
+	Seed      uint64
+	Hash      string // of all that happened
+	Hosts     int
+	Simulated time.Duration
+	Events    uint64
+	Mistakes  int            // members taken for dead that ran, under faults
+	Met       map[string]int // how often each fault and phase was met
+	Failure   *Failure
+}
+
+// Err returns the failure, with the command that brings it about again; nil if all promises were kept.
+func (r *Report) Err() error {
+	if r.Failure == nil {
+		return nil
+	}
+	return fmt.Errorf("%s violated at %v of seed %d: %w\nreplay: go run ./cmd/sim gossip -seed=%d", r.Failure.Checker,
+		r.Failure.At, r.Seed, r.Failure.Err, r.Seed)
+}
+
+// Run runs a seed. log may be nil.
+func Run(seed uint64, log func(format string, args ...any)) (r Report) {
+	t := newTrial(seed, log)
+	defer func() {
+		// An assertion of the core that fails is a finding like any other.
+		if p := recover(); p != nil {
+			t.checks.fail("core", fmt.Errorf("%v", p))
+		}
+		r = Report{Seed: seed, Hash: t.w.Hash(), Hosts: len(t.w.Hosts), Simulated: t.w.now, Events: t.w.sent.Events,
+			Mistakes: t.checks.accuracy.Mistakes, Met: t.met, Failure: t.checks.failure}
+	}()
+	phases := []func(){t.form, t.chaos, t.converge, t.quiet, t.failure, t.lostRestart, t.slander, t.departure, t.forgetting}
+	for _, phase := range phases {
+		if phase(); t.checks.failure != nil {
+			break
+		}
+	}
+	return r
+}
+
+func newTrial(seed uint64, log func(format string, args ...any)) *Trial {
+	rng := prng.New(seed).Fork("trial")
+	o := Options{Seed: seed, Hosts: 3 + rng.IntN(18), Swim: swim.LAN(), Net: Network{Latency: time.Millisecond}}
+	if rng.Chance(1, 3) {
+		o.Swim = swim.Fast()
+	}
+	o.Swim.ReconnectInterval = 10 * time.Second
+	o.Swim.ReconnectTimeout = rng.Duration(45*time.Second, 90*time.Second)
+	o.Swim.TombstoneTimeout = rng.Duration(30*time.Second, 90*time.Second)
+	o.Swim.GossipToTheDead = 15 * time.Second
+	c := newChecks(o.Swim, o.Hosts)
+	t := &Trial{rng: rng, checks: c, bounds: own.Bounds{Swim: o.Swim, N: o.Hosts}, met: map[string]int{}}
+	t.w = New(o, c, log)
+	c.w = t.w
+	seeds := t.w.Hosts[:min(3, o.Hosts)]
+	for _, h := range t.w.Hosts {
+		h.Seeds = seeds
+	}
+	return t
+}
+
+func (t *Trial) any() *Host { return t.w.Hosts[t.rng.IntN(len(t.w.Hosts))] }
+
+func (t *Trial) start(h *Host) {
+	t.checks.resurrection.Started(h.name)
+	h.Start()
+}
+
+func (t *Trial) form() {
+	for _, h := range t.w.Hosts {
+		t.start(h)
+		t.w.Run(t.rng.Duration(0, time.Second))
+	}
+}
+
+// chaos makes faults, one after the other.
+func (t *Trial) chaos() {
+	n := &nemesis{t: t, rng: t.rng.Fork("nemesis"), met: t.met}
+	chosen := choose(n.rng)
+	for range 10 + n.rng.IntN(30) {
+		f := chosen[n.rng.IntN(len(chosen))]
+		h := t.w.Hosts[n.rng.IntN(len(t.w.Hosts))]
+		n.mark(f.name)
+		t.w.logf("it hits %s", h.name)
+		f.do(n, h)
+		t.w.Run(n.rng.Duration(0, 15*time.Second))
+		if t.checks.failure != nil {
+			return
+		}
+	}
+	t.heal(n)
+}
+
+// heal ends all faults and starts all members.
+func (t *Trial) heal(n *nemesis) {
+	t.w.logf("healed")
+	t.w.Mend()
+	t.w.Net = Network{Latency: time.Millisecond}
+	for _, h := range t.w.Hosts {
+		h.Slow(0)
+		h.held, h.muted = min(h.held, t.w.now), min(h.muted, t.w.now)
+		if h.Up() {
+			h.resume(h.life)
+		}
+		n.restart(h)
+	}
+}
+
+// agree waits until all believe what is true.
+func (t *Trial) agree(checker string, within time.Duration, of string) {
+	var stuck string
+	took, ok := t.w.Until(within, 500*time.Millisecond, func() bool {
+		stuck = t.w.disagreement()
+		return stuck == "" || t.checks.failure != nil
+	})
+	if !ok {
+		t.checks.fail(checker, fmt.Errorf("%v after %s: %s", took, of, stuck))
+	}
+	t.w.logf("all agree %v after %s", took, of)
+}
+
+func (t *Trial) converge() {
+	t.agree("convergence", t.bounds.Convergence(seedsEvery, 3), "the last fault")
+}
+
+// quiet lets those recover that were slow, and then nothing may happen any more.
+func (t *Trial) quiet() {
+	t.w.Run(t.bounds.Swim.ProbeInterval*30 + own.MaxTimeout(&t.bounds.Swim, t.bounds.N))
+	t.agree("convergence", t.bounds.Spread(), "its relapse")
+	t.checks.accuracy.CalmSince = t.w.now
+	t.w.Run(time.Minute)
+	t.settled("a quiet minute")
+}
+
+// settled checks that all still agree.
+func (t *Trial) settled(after string) {
+	if stuck := t.w.disagreement(); stuck != "" {
+		t.checks.fail("convergence", fmt.Errorf("after %s: %s", after, stuck))
+	}
+}
+
+// failure kills a member: all know it in time.
+func (t *Trial) failure() {
+	h := t.any()
+	h.Crash()
+	t.agree("completeness", t.bounds.Completeness(), h.name+" crashed")
+	t.checks.resurrection.Agreed(h.name)
+	t.w.Run(t.rng.Duration(0, time.Minute))
+}
+
+// lostRestart starts it again with its incarnation lost, maybe elsewhere: all believe that.
+func (t *Trial) lostRestart() {
+	i := slices.IndexFunc(t.w.Hosts, func(h *Host) bool { return !h.Up() })
+	h := t.w.Hosts[i]
+	h.Forget(t.rng.Chance(1, 4))
+	if t.rng.Chance(1, 2) {
+		h.Move()
+	}
+	t.start(h)
+	t.agree("convergence", t.bounds.Spread(), h.name+" was started again without its incarnation")
+	t.settled("a restart")
+}
+
+// slander spreads a false suspicion, and one of a failure: who is accused refutes, and nobody takes it for dead
+// (accuracy).
+func (t *Trial) slander() {
+	victim, at := t.any(), t.any()
+	if victim == at {
+		return
+	}
+	lie, known := at.Pool.Member(victim.name)
+	if !known {
+		return
+	}
+	lie.State, lie.From, lie.Tags = swim.StateSuspect, at.name, nil
+	before := victim.Pool.Local().Incarnation
+	at.Do(func(p *gossip.Pool, now time.Duration) {
+		p.HandlePacket(now, swim.Packet{Addr: at.addr, Message: swim.Message{Type: swim.MsgGossip, From: at.name}, Updates: []*swim.Update{&lie.Update}})
+	})
+	_, ok := t.w.Until(t.bounds.Spread(), 100*time.Millisecond, func() bool { return victim.Pool.Local().Incarnation > before })
+	if !ok {
+		t.checks.fail("refutation", fmt.Errorf("%s does not refute that it is suspected", victim.name))
+	}
+	t.agree("refutation", t.bounds.Spread(), "a false suspicion of "+victim.name)
+	t.w.Run(own.MaxTimeout(&t.bounds.Swim, t.bounds.N))
+	t.settled("a false suspicion")
+}
+
+// departure lets a member leave: all know it, as a departure.
+func (t *Trial) departure() {
+	h := t.any()
+	h.Do(func(p *gossip.Pool, now time.Duration) { p.Leave(now) })
+	t.w.Run(t.w.Swim.LeaveTimeout + time.Second)
+	h.Crash()
+	t.agree("completeness", t.bounds.Spread(), h.name+" left")
+	for _, o := range t.w.Hosts {
+		if !o.Up() {
+			continue
+		}
+		if m, known := o.Pool.Member(h.name); known && m.State != swim.StateLeft {
+			t.checks.fail("departure", fmt.Errorf("%s takes %s for %v, which left", o.name, h.name, m.State))
+		}
+	}
+	t.checks.resurrection.Agreed(h.name)
+}
+
+// forgetting lets another one crash as well and waits until both are forgotten, by all and for good.
+func (t *Trial) forgetting() {
+	for _, h := range t.w.Hosts {
+		if h.Up() {
+			h.Crash()
+			t.agree("completeness", t.bounds.Completeness(), h.name+" crashed")
+			t.checks.resurrection.Agreed(h.name)
+			break
+		}
+	}
+	end := t.w.now + max(t.w.Swim.ReconnectTimeout, t.w.Swim.TombstoneTimeout) + time.Minute
+	for t.w.now < end && t.checks.failure == nil {
+		t.w.Run(time.Second)
+		t.checks.remembered()
+	}
+	t.checks.accuracy.CalmSince = tick.Never
+}
