@@ -194,7 +194,7 @@ func (c Config) Validate() error {
 	bad(c.AwarenessMax > 0, "awareness maximum must be positive, not %d", c.AwarenessMax)
 	bad(c.MaxPacket >= MinPacket, "largest packet must be at least %d bytes, not %d", MinPacket, c.MaxPacket)
 	bad(c.MaxState >= c.MaxPacket, "largest state must be at least the largest packet, %d bytes, not %d", c.MaxPacket, c.MaxState)
-	bad(c.MaxMembers >= 2, "largest number of members must be at least 2, not %d", c.MaxMembers)
+	bad(c.MaxMembers >= 2 && c.MaxMembers <= maxSlots, "largest number of members must be 2 to %d, not %d", maxSlots, c.MaxMembers)
 	return errors.Join(errs...)
 }
 

@@ -167,13 +167,13 @@ func (n *Node) statement(m *member) *Update {
 	}
 	u := *m.claim
 	switch {
-	case m.told != u.Incarnation:
+	case m.told() != u.Incarnation:
 		u.Tags = nil
 	case u.Tags == nil:
 		u.Tags = noTags
 	}
 	if m.isGone() {
-		u.Age = n.now - m.since
+		u.Age = m.age(n.now)
 	}
 	return &u
 }

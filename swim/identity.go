@@ -49,7 +49,8 @@ func (n *Node) twinOf(u *Update) string {
 	if sameID(u, n.self.claim) {
 		return n.cfg.Name
 	}
-	for _, m := range n.table.lists[live] {
+	for i := range n.table.lists[live] {
+		m := n.table.at(i, live)
 		if sameID(u, m.claim) {
 			return m.claim.Name
 		}

@@ -32,13 +32,14 @@ func (n *Node) checkDeath(m *member) {
 func (n *Node) checkMembers() {
 	dead := 0
 	for id, l := range n.table.lists {
-		for i, m := range l {
+		for i, slot := range l {
+			m := n.table.member(slot)
 			c := m.claim
-			invariant.Check(n.table.byName[c.Name] == m, "%s is in a list but not known by name", c.Name)
+			invariant.Check(n.table.get(c.Name) == m, "%s is in a list but not known by name", c.Name)
 			invariant.Check(m.pos == int32(i) && m.list == listID(id), "%s is misplaced", c.Name)
 			invariant.Check(m.isGone() == (c.State >= StateDead), "%s is %s in list %d", c.Name, c.State, id)
 			invariant.Check((m.watch != nil) == (c.State != StateAlive), "%s is %s, with a watch: %t", c.Name, c.State, m.watch != nil)
-			invariant.Check(m.told <= c.Incarnation, "%s has tags of incarnation %d, above %d", c.Name, m.told, c.Incarnation)
+			invariant.Check(m.told() <= c.Incarnation, "%s has tags of incarnation %d, above %d", c.Name, m.told(), c.Incarnation)
 			if c.State == StateDead {
 				dead++
 			}

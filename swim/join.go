@@ -132,7 +132,7 @@ func (n *Node) Leave(now time.Duration) {
 	if !n.leaving() {
 		c := *n.self.claim
 		c.State = StateLeft
-		n.self.claim, n.self.since = &c, n.now
+		n.self.claim = &c
 		n.probe.active = false
 		for _, t := range []int{timerProbe, timerIndirect, timerPushPull, timerReconnect} {
 			n.timers.Clear(t)
@@ -174,7 +174,7 @@ func (n *Node) ForceLeave(now time.Duration, name string, prune bool) error {
 	if name == n.cfg.Name {
 		return ErrSelf
 	}
-	m := n.table.byName[name]
+	m := n.table.get(name)
 	if m == nil || m.claim.Prune {
 		return fmt.Errorf("%w: %q; the members command lists those known", ErrUnknownMember, name)
 	}

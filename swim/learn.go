@@ -30,7 +30,7 @@ func (n *Node) learn(u *Update, spread bool) {
 		n.learnOfSelf(u)
 		return
 	}
-	m := n.table.byName[u.Name]
+	m := n.table.get(u.Name)
 	if m == nil {
 		n.meet(u, spread)
 		return
@@ -49,7 +49,7 @@ func (n *Node) learn(u *Update, spread bool) {
 	if u.State == StateSuspect && m.claim.State == StateSuspect && u.Incarnation == m.claim.Incarnation {
 		n.confirm(m, u)
 	}
-	if tellsTags(u) && u.Incarnation > m.told {
+	if tellsTags(u) && u.Incarnation > m.told() {
 		n.learnTags(m, u)
 	}
 }
@@ -58,8 +58,8 @@ func (n *Node) learn(u *Update, spread bool) {
 // suspicion of a member that is alive here: after a partition both sides hold the other for failed,
 // and the member must have the time to refute. The same holds for a departure that another forced.
 func (n *Node) learnFromState(u *Update, spread bool) {
-	m := n.table.byName[u.Name]
-	if m != nil && m.told == u.Incarnation && u.State == StateAlive && m.claim.State == StateAlive && (u == m.claim ||
+	m := n.table.get(u.Name)
+	if m != nil && m.told() == u.Incarnation && u.State == StateAlive && m.claim.State == StateAlive && (u == m.claim ||
 		u.Incarnation == m.claim.Incarnation && u.ID == m.claim.ID && u.Addr == m.claim.Addr) {
 		return // nearly all of a full state is known already
 	}
@@ -84,13 +84,13 @@ func (n *Node) meet(u *Update, spread bool) {
 		n.stats.MembersRefused++
 		return
 	}
-	m := &member{claim: clean(u), since: n.now}
-	if tellsTags(u) {
-		m.told = u.Incarnation
-	}
-	n.table.add(m, live, n.rng)
+	m := n.table.add(clean(u), live, n.rng)
 	n.stats.UpdatesAccepted++
-	n.enter(m, spread)
+	told := uint64(0)
+	if tellsTags(u) {
+		told = u.Incarnation
+	}
+	n.enter(m, told, spread)
 	if !isGone {
 		n.event(EventJoin, m)
 	}
@@ -109,30 +109,27 @@ func (n *Node) makeRoom() bool {
 
 // accept replaces what is believed of a member by claim c, which precedes it.
 func (n *Node) accept(m *member, c *Update, spread bool) {
-	old, c := m.claim, clean(c)
+	old, c, told := m.claim, clean(c), m.told()
 	switch {
 	case tellsTags(c):
-		m.told = c.Incarnation
+		told = c.Incarnation
 	case c.ID == old.ID:
 		c = withTags(c, old.Tags)
 	default:
-		m.told = 0 // the tags known are another node's
+		told = 0 // the tags known are another node's
 	}
 	if old.State == StateDead {
 		n.failed--
 	}
-	if c.State != old.State {
-		m.since = n.now
-	}
 	m.claim = c
 	n.stats.UpdatesAccepted++
-	n.enter(m, spread)
+	n.enter(m, told, spread)
 	n.emitChange(m, old)
 	n.wake()
 }
 
-// enter puts the member where its new claim belongs: list, watch and queue.
-func (n *Node) enter(m *member, spread bool) {
+// enter puts the member where its new claim belongs: list, watch and queue. The incarnation told is that of its tags.
+func (n *Node) enter(m *member, told uint64, spread bool) {
 	c := m.claim
 	switch c.State {
 	case StateAlive:
@@ -140,34 +137,36 @@ func (n *Node) enter(m *member, spread bool) {
 		n.table.move(m, live, n.rng)
 	case StateSuspect:
 		n.table.move(m, live, n.rng)
-		n.suspect(m)
+		n.suspect(m, told)
 	case StateDead, StateLeft:
-		n.depart(m)
+		n.depart(m, told)
 	}
 	if spread {
-		n.queue.put(told(c))
+		n.queue.put(gossiped(c))
 	}
 }
 
 // depart files a member that is gone, as of when it went.
-func (n *Node) depart(m *member) {
-	m.since = n.now - m.claim.Age
+func (n *Node) depart(m *member, told uint64) {
+	since := n.now - m.claim.Age
 	if m.claim.State == StateDead {
 		n.failed++
 	}
-	list, next := recent, m.since+n.cfg.GossipToTheDead
+	list, next := recent, since+n.cfg.GossipToTheDead
 	if next <= n.now {
-		list, next = gone, m.since+n.reapAfter(m.claim.State)
+		list, next = gone, since+n.reapAfter(m.claim.State)
 	}
 	n.table.move(m, list, n.rng)
-	n.watch.set(m, next).suspicion = suspicion{}
+	w := n.watch.set(m, next)
+	w.since, w.told, w.suspicion = since, told, suspicion{}
 }
 
 // suspect begins, or for a higher incarnation begins anew, the suspicion of a member.
-func (n *Node) suspect(m *member) {
+func (n *Node) suspect(m *member, told uint64) {
 	n.stats.Suspicions++
 	s := newSuspicion(&n.cfg, n.NumAlive(), n.now, m.claim.From)
-	n.watch.set(m, s.end()).suspicion = s
+	w := n.watch.set(m, s.end())
+	w.since, w.told, w.suspicion = n.now, told, s
 	n.notice(Info, m.claim.Name, "%s suspects that %s has failed", m.claim.From, m.claim.Name)
 }
 
@@ -175,7 +174,7 @@ func (n *Node) suspect(m *member) {
 // re-gossip the first K independent suspicions" (Lifeguard section IV-B). Only members that are
 // alive have a voice.
 func (n *Node) confirm(m *member, u *Update) {
-	if author := n.table.byName[u.From]; u.From != n.cfg.Name && (author == nil || author.isGone()) {
+	if author := n.table.get(u.From); u.From != n.cfg.Name && (author == nil || author.isGone()) {
 		return
 	}
 	s := &m.watch.suspicion
@@ -183,7 +182,7 @@ func (n *Node) confirm(m *member, u *Update) {
 		return
 	}
 	n.watch.set(m, s.end())
-	n.queue.put(told(u))
+	n.queue.put(gossiped(u))
 	n.wake()
 }
 
@@ -200,7 +199,7 @@ func (n *Node) declareDead(m *member) {
 // learnTags takes the tags of an incarnation that was overtaken by a suspicion of it.
 func (n *Node) learnTags(m *member, u *Update) {
 	old := m.claim
-	m.claim, m.told = withTags(old, u.Tags), u.Incarnation
+	m.claim, m.watch.told = withTags(old, u.Tags), u.Incarnation
 	n.emitChange(m, old)
 }
 
@@ -269,7 +268,7 @@ func (n *Node) refute(u *Update) {
 func (n *Node) raise(above uint64, s State) {
 	c := *n.self.claim
 	c.Incarnation, c.State = max(c.Incarnation, above)+1, s
-	n.self.claim, n.self.told = &c, c.Incarnation
+	n.self.claim = &c
 	n.out.Incarnation = c.Incarnation
 	n.queue.put(&c)
 	n.wake()
@@ -302,8 +301,8 @@ func (n *Node) conflict(a, b *Update) {
 	n.notice(Error, a.Name, "two nodes are named %s: %s at %v and %s at %v; rename one of them", a.Name, a.ID, a.Addr, b.ID, b.Addr)
 }
 
-// told returns the claim as it is gossiped: without tags unless it is theirs to tell.
-func told(c *Update) *Update {
+// gossiped returns the claim as it is gossiped: a suspicion or a failure without tags, to stay small.
+func gossiped(c *Update) *Update {
 	if c.State != StateSuspect && c.State != StateDead {
 		return c
 	}

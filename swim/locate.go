@@ -76,7 +76,7 @@ func (n *Node) CoordinateOf(name string) (coordinate.Coordinate, bool) {
 	if n.locator == nil || name == n.cfg.Name {
 		return n.Coordinate()
 	}
-	if m := n.table.byName[name]; m == nil || m.claim.Prune {
+	if m := n.table.get(name); m == nil || m.claim.Prune {
 		return coordinate.Coordinate{}, false
 	}
 	return n.locator.client.Of(name)

@@ -22,79 +22,123 @@ const (
 // many thousands of simulated nodes, so it is small; what only few need is in the watch.
 type member struct {
 	claim *Update // the one that precedes all others heard; never modified, only replaced
-	told  uint64  // incarnation whose tags claim.Tags are
-	since time.Duration
-	watch *watch // nil while alive
-	pos   int32  // in its list
+	watch *watch  // nil while alive
+	pos   int32   // in its list
 	list  listID
 }
 
 func (m *member) isGone() bool { return m.list != live }
 
-// table holds the other members: by name, and in lists from which random ones can be drawn in
-// constant time.
-type table struct {
-	byName map[string]*member
-	lists  [lists][]*member
-	cursor int       // of the probes' round in lists[live]: what is before it was probed
-	sorted []*member // by name; nil when outdated
+// told returns the incarnation whose tags are known.
+func (m *member) told() uint64 {
+	if m.watch == nil {
+		return m.claim.Incarnation
+	}
+	return m.watch.told
 }
 
-func newTable() table { return table{byName: make(map[string]*member)} }
+// age returns for how long a member is gone.
+func (m *member) age(now time.Duration) time.Duration { return now - m.watch.since }
 
-func (t *table) len() int { return len(t.byName) }
+// table holds the other members: in slots, by name, and in lists from which random ones can be drawn in
+// constant time.
+type table struct {
+	chunks []*[chunkSize]member // the slots
+	free   []int32              // slots that were in use
+	names  index
+	lists  [lists][]int32 // slots
+	cursor int            // of the probes' round in lists[live]: what is before it was probed
+	sorted []int32        // slots by name; nil when outdated
+}
+
+// chunkSize is how many slots are made room for at once. They never move, so members are known by pointers.
+const chunkSize = 64
+
+func newTable(seed uint64) table { return table{names: index{seed: seed}} }
+
+func (t *table) len() int { return t.names.used }
+
+func (t *table) member(slot int32) *member { return &t.chunks[slot/chunkSize][slot%chunkSize] }
+
+func (t *table) nameOf(slot int32) string { return t.member(slot).claim.Name }
+
+// get returns the named member, or nil.
+func (t *table) get(name string) *member {
+	if slot := t.names.find(name, t); slot >= 0 {
+		return t.member(slot)
+	}
+	return nil
+}
 
 // add takes in a new member. It goes to a random place of the list, as SWIM section 4.3 wants for
 // the round of probes: who joins is probed neither always first nor always last.
-func (t *table) add(m *member, to listID, rng *prng.Rand) {
-	t.byName[m.claim.Name] = m
+func (t *table) add(claim *Update, to listID, rng *prng.Rand) *member {
+	slot := t.room()
+	m := t.member(slot)
+	m.claim = claim
+	t.names.add(claim.Name, slot, t)
 	t.sorted = nil
-	t.insert(m, to, rng)
+	t.insert(slot, to, rng)
+	return m
+}
+
+// room returns a free slot.
+func (t *table) room() int32 {
+	if last := len(t.free) - 1; last >= 0 {
+		slot := t.free[last]
+		t.free = t.free[:last]
+		return slot
+	}
+	slot := int32(t.len())
+	if int(slot/chunkSize) == len(t.chunks) {
+		t.chunks = append(t.chunks, new([chunkSize]member))
+	}
+	return slot
 }
 
 // move puts the member into another list.
 func (t *table) move(m *member, to listID, rng *prng.Rand) {
-	if m.list == to {
-		return
+	if m.list != to {
+		t.insert(t.unlink(m), to, rng)
 	}
-	t.unlink(m)
-	t.insert(m, to, rng)
 }
 
-// remove forgets the member.
+// remove forgets the member. Its slot will be another's.
 func (t *table) remove(m *member) {
-	t.unlink(m)
-	delete(t.byName, m.claim.Name)
+	slot := t.unlink(m)
+	t.names.remove(m.claim.Name, slot, t)
+	*m = member{}
+	t.free = append(t.free, slot)
 	t.sorted = nil
 }
 
-func (t *table) insert(m *member, to listID, rng *prng.Rand) {
-	l := append(t.lists[to], m)
-	last := len(l) - 1
-	m.list, m.pos = to, int32(last)
-	t.lists[to] = l
+func (t *table) insert(slot int32, to listID, rng *prng.Rand) {
+	t.lists[to] = append(t.lists[to], slot)
+	last := len(t.lists[to]) - 1
+	t.member(slot).list = to
 	t.swap(to, rng.IntN(last+1), last)
 }
 
 func (t *table) swap(list listID, i, j int) {
 	l := t.lists[list]
 	l[i], l[j] = l[j], l[i]
-	l[i].pos, l[j].pos = int32(i), int32(j)
+	t.member(l[i]).pos, t.member(l[j]).pos = int32(i), int32(j)
 }
 
-// unlink takes the member out of its list. Among the live ones it keeps apart who was probed in this
-// round and who was not, so that nobody is left out of a round.
-func (t *table) unlink(m *member) {
+// unlink takes the member out of its list and returns its slot. Among the live ones it keeps apart who was probed in
+// this round and who was not, so that nobody is left out of a round.
+func (t *table) unlink(m *member) int32 {
 	hole := int(m.pos)
 	if m.list == live && hole < t.cursor {
 		t.cursor--
 		t.swap(live, hole, t.cursor)
 		hole = t.cursor
 	}
-	last := len(t.lists[m.list]) - 1
+	l := t.lists[m.list]
+	last := len(l) - 1
 	t.swap(m.list, hole, last)
-	t.lists[m.list][last] = nil
-	t.lists[m.list] = t.lists[m.list][:last]
+	t.lists[m.list] = l[:last]
+	return l[last]
 }
 
 // next returns the next member to probe, or nil. At the end of a round the order is drawn anew: "the
@@ -111,7 +155,7 @@ func (t *table) next(rng *prng.Rand) *member {
 		t.cursor = 0
 	}
 	t.cursor++
-	return l[t.cursor-1]
+	return t.member(l[t.cursor-1])
 }
 
 // pick appends up to k distinct random members of the lists from..to to dst, without those in skip.
@@ -147,17 +191,17 @@ func (t *table) at(i int, from listID) *member {
 		i -= len(t.lists[from])
 		from++
 	}
-	return t.lists[from][i]
+	return t.member(t.lists[from][i])
 }
 
-// ordered returns all members by name. The slice is kept until membership changes.
-func (t *table) ordered() []*member {
+// ordered returns the slots of all members by name. The slice is kept until membership changes.
+func (t *table) ordered() []int32 {
 	if t.sorted == nil {
-		t.sorted = make([]*member, 0, len(t.byName))
+		t.sorted = make([]int32, 0, t.len())
 		for _, l := range t.lists {
 			t.sorted = append(t.sorted, l...)
 		}
-		slices.SortFunc(t.sorted, func(a, b *member) int { return strings.Compare(a.claim.Name, b.claim.Name) })
+		slices.SortFunc(t.sorted, func(a, b int32) int { return strings.Compare(t.nameOf(a), t.nameOf(b)) })
 	}
 	return t.sorted
 }

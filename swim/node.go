@@ -66,7 +66,7 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, rng: rng, now: now, timers: tick.New(timers),
-		table: newTable(), queue: newQueue(), health: newAwareness(&cfg),
+		table: newTable(rng.Uint64()), queue: newQueue(), health: newAwareness(&cfg),
 		conflicts: make(map[string]time.Duration),
 		seq:       rng.Uint64() >> 33, // so that an answer to a former life's probe is not taken for one to ours
 	}
@@ -75,7 +75,7 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Node, error) {
 		State: StateAlive, Name: cfg.Name, ID: cfg.ID, Addr: cfg.Addr,
 		Incarnation: cfg.Incarnation, Tags: maps.Clone(cfg.Tags), From: cfg.Name,
 	}
-	n.self = member{claim: own, since: now}
+	n.self = member{claim: own}
 	n.raise(cfg.Incarnation, StateAlive)
 	n.event(EventJoin, &n.self)
 	n.check()
@@ -181,7 +181,8 @@ func (n *Node) Members() []Member {
 	others := n.table.ordered()
 	members := make([]Member, 0, len(others)+1)
 	own := false
-	for _, m := range others {
+	for _, slot := range others {
+		m := n.table.member(slot)
 		if !own && m.claim.Name > n.cfg.Name {
 			members, own = append(members, n.Local()), true
 		}
@@ -200,7 +201,7 @@ func (n *Node) Member(name string) (Member, bool) {
 	if name == n.cfg.Name {
 		return n.Local(), true
 	}
-	m := n.table.byName[name]
+	m := n.table.get(name)
 	if m == nil || m.claim.Prune {
 		return Member{}, false
 	}
@@ -216,7 +217,12 @@ func (n *Node) Local() Member { return n.self.view() }
 // leaving tells whether Leave was called.
 func (n *Node) leaving() bool { return n.self.claim.State == StateLeft }
 
-func (m *member) view() Member { return Member{Update: *m.claim, Since: m.since} }
+func (m *member) view() Member {
+	if m.watch == nil {
+		return Member{Update: *m.claim}
+	}
+	return Member{Update: *m.claim, Since: m.watch.since}
+}
 
 // advance moves the clock. If the node was not driven for long (a paused process or machine), what
 // others failed to do meanwhile says nothing about them.
@@ -239,11 +245,11 @@ func (n *Node) expireWatches() {
 		switch {
 		case m.claim.State == StateSuspect:
 			n.declareDead(m)
-		case n.now-m.since >= n.reapAfter(m.claim.State):
+		case m.age(n.now) >= n.reapAfter(m.claim.State):
 			n.reap(m)
 		default:
 			n.table.move(m, gone, n.rng)
-			n.watch.set(m, m.since+n.reapAfter(m.claim.State))
+			n.watch.set(m, m.watch.since+n.reapAfter(m.claim.State))
 		}
 	}
 }
@@ -267,6 +273,9 @@ func (n *Node) reap(m *member) {
 func (n *Node) forget(m *member) {
 	if m.claim.State == StateDead {
 		n.failed--
+	}
+	if n.probe.target == m {
+		n.probe.active, n.probe.target = false, nil // what it points to will be another
 	}
 	n.watch.clear(m)
 	n.queue.drop(m.claim.Name)

@@ -85,7 +85,7 @@ func (n *Node) buddyNotice(m *member) *Update {
 	if m == nil || m.claim.State == StateAlive || !n.cfg.has(Buddy) {
 		return nil
 	}
-	return told(m.claim)
+	return gossiped(m.claim)
 }
 
 // probeIndirectly asks for help: "Mi selects k members at random and sends each a ping-req(Mj)
@@ -142,7 +142,7 @@ func (n *Node) onPing(p *Packet, send func(netip.AddrPort, Message, *Update)) {
 		n.stats.InvalidMessages++
 		return
 	}
-	tell := n.buddyNotice(n.table.byName[m.From])
+	tell := n.buddyNotice(n.table.get(m.From))
 	if n.tellSelf || n.leaving() {
 		tell, n.tellSelf = n.self.claim, false
 	}
@@ -174,7 +174,7 @@ func (n *Node) onPingReq(p *Packet) {
 	})
 	n.armRelays()
 	ping := Message{Type: MsgPing, Seq: n.seq, Target: m.Target, From: n.cfg.Name}
-	n.send(m.Addr, ping, n.buddyNotice(n.table.byName[m.Target]))
+	n.send(m.Addr, ping, n.buddyNotice(n.table.get(m.Target)))
 }
 
 // patience is how long a helper waits for the target: it nacks "at 80% of the ping timeout" (Lifeguard section IV-A),

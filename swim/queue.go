@@ -39,8 +39,15 @@ func (q *queue) put(u *Update) {
 // drop forgets the claim about the named member.
 func (q *queue) drop(name string) {
 	if e := q.byName[name]; e != nil {
-		delete(q.byName, name)
 		q.unlink(e)
+		q.remove(name)
+	}
+}
+
+// remove also gives back what the map grew to in a burst of news.
+func (q *queue) remove(name string) {
+	if delete(q.byName, name); len(q.byName) == 0 {
+		q.byName = make(map[string]*entry)
 	}
 }
 
@@ -49,8 +56,7 @@ func (q *queue) has(name string) bool { return q.byName[name] != nil }
 
 // clear forgets everything.
 func (q *queue) clear() {
-	clear(q.byName)
-	clear(q.rounds)
+	*q = newQueue()
 }
 
 // take appends to dst the least sent updates that fit into budget bytes, but none about the member
@@ -65,7 +71,7 @@ func (q *queue) take(dst []*Update, budget, limit int, skip string) []*Update {
 		q.unlink(e)
 		e.sent++
 		if e.sent >= limit {
-			delete(q.byName, e.update.Name)
+			q.remove(e.update.Name)
 			continue
 		}
 		q.link(e)

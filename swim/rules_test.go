@@ -238,10 +238,11 @@ func TestConvergenceInAnyOrder(t *testing.T) {
 			}
 			n.checkMembers()
 			var s strings.Builder
-			for _, m := range n.table.ordered() {
+			for _, slot := range n.table.ordered() {
+				m := n.table.member(slot)
 				c := m.claim
 				fmt.Fprintln(&s, c.Name, c.State, c.ID, c.Addr, c.Incarnation, c.Prune)
-				if m.told == c.Incarnation {
+				if m.told() == c.Incarnation {
 					fmt.Fprintln(&s, c.Tags)
 				}
 			}
@@ -360,7 +361,7 @@ func TestRoundRobin(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		rng := prng.New(rapid.Uint64().Draw(rt, "seed"))
-		table := newTable()
+		table := newTable(7)
 		var members []*member
 		waits := make(map[*member]int) // probes of others since its last one
 		next := 0
@@ -374,9 +375,7 @@ func TestRoundRobin(t *testing.T) {
 			case what <= 2:
 				u := aliveClaim(next, 1)
 				next++
-				m := &member{claim: &u}
-				table.add(m, live, rng)
-				members = append(members, m)
+				members = append(members, table.add(&u, live, rng))
 			default:
 				m := table.next(rng)
 				require.Equal(rt, len(members) == 0, m == nil)
@@ -399,10 +398,10 @@ func TestPickIsDistinct(t *testing.T) {
 	t.Parallel()
 	rng := prng.New(3)
 	for size := range 60 {
-		table := newTable()
+		table := newTable(7)
 		for i := range size {
 			u := aliveClaim(i, 1)
-			table.add(&member{claim: &u}, listID(i%2), rng)
+			table.add(&u, listID(i%2), rng)
 		}
 		for k := range 6 {
 			var skip *member

@@ -55,7 +55,7 @@ type Update struct {
 // Member is a member of the pool as this node sees it.
 type Member struct {
 	Update
-	Since time.Duration // when State last changed, on this node's clock
+	Since time.Duration // when it went or its suspicion began, on this node's clock; 0 while it is alive
 }
 
 // MessageType names a message of the protocol.

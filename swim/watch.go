@@ -7,10 +7,12 @@ import (
 	"concord/internal/tick"
 )
 
-// watch is what a member that is not alive waits for: a suspect for the end of its suspicion, a
-// member that is gone for the end of gossip to it and then for being forgotten.
+// watch is what is remembered of a member that is not alive only, and what it waits for: a suspect for the end of its
+// suspicion, a member that is gone for the end of gossip to it and then for being forgotten.
 type watch struct {
 	at        time.Duration
+	since     time.Duration // when the suspicion began, or when the member went
+	told      uint64        // incarnation whose tags claim.Tags are
 	member    *member
 	index     int
 	suspicion suspicion
