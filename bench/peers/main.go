@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"concord/bench/peers/members"
 )
 
 const help = `peers measures Concord's raft on Pebble against hashicorp/raft, etcd's raft and dragonboat: commands of 256 bytes,
@@ -25,6 +27,7 @@ Examples:
   go run . -only concord -nodes 3 -proposers 1024 -rounds 1 -time 10s -profile cpu.pb
   go run . -stages -time 10s                      where the microseconds of one Concord commit go
   go run . -json -rounds 5                        also add a line to ../history.jsonl
+  go run . members -help                          gossip beside hashicorp/memberlist
 
 Systems:
 `
@@ -40,6 +43,10 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "members" {
+		exit(members.Run(os.Args[2:], about))
+		return
+	}
 	o, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -51,6 +58,10 @@ func main() {
 	default:
 		err = run(o)
 	}
+	exit(err)
+}
+
+func exit(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)

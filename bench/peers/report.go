@@ -155,6 +155,11 @@ func (r *results) append(path, commit string, o options) error {
 	return err
 }
 
+// about is what a line of the history says of when and where it was measured.
+func about() map[string]any {
+	return map[string]any{"at": time.Now().UTC().Format(time.RFC3339), "commit": commit(), "machine": machine()}
+}
+
 // commit is the commit that is checked out, with "+" if files differ from it; empty without git.
 func commit() string {
 	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
