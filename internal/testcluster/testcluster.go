@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -99,27 +100,48 @@ func FreePort(t testing.TB) int {
 	return 0
 }
 
-// Agent is one agent.
-type Agent struct {
-	Name, Dir           string
+// Ports are those that an agent listens on.
+type Ports struct {
 	HTTP, DNS, RPC, LAN int
 	WAN                 int // -1: none
-	Args                []string
-	Cmd                 *exec.Cmd
-	Exited              chan struct{} // closed when the process has ended
-	t                   testing.TB
-	log                 *os.File
 }
 
-// NewAgent lays out an agent without starting it. One whose configuration names a datacenter has a WAN pool if it is a server.
+// FreePorts returns ports that are free, none for a WAN pool.
+func FreePorts(t testing.TB) Ports {
+	t.Helper()
+	return Ports{HTTP: FreePort(t), DNS: FreePort(t), RPC: FreePort(t), LAN: FreePort(t), WAN: -1}
+}
+
+// Agent is one agent.
+type Agent struct {
+	Name, Dir string
+	Host      string // the address that it listens at
+	Ports
+	Args   []string
+	Cmd    *exec.Cmd
+	Exited chan struct{} // closed when the process has ended
+	t      testing.TB
+	log    *os.File
+}
+
+// NewAgent lays out an agent on 127.0.0.1, with ports of its own, without starting it. One whose configuration names a
+// datacenter has a WAN pool if it is a server.
 func NewAgent(t testing.TB, name string, config map[string]any) *Agent {
 	t.Helper()
-	p := &Agent{t: t, Name: name, Dir: t.TempDir(), HTTP: FreePort(t), DNS: FreePort(t), RPC: FreePort(t), LAN: FreePort(t), WAN: -1}
+	ports := FreePorts(t)
 	if config["datacenter"] != nil {
-		p.WAN = FreePort(t)
+		ports.WAN = FreePort(t)
 	}
+	return NewAgentAt(t, name, "127.0.0.1", ports, config)
+}
+
+// NewAgentAt lays out an agent at any loopback address. Those at different ones may have the same ports, as agents on
+// different machines do.
+func NewAgentAt(t testing.TB, name, host string, ports Ports, config map[string]any) *Agent {
+	t.Helper()
+	p := &Agent{t: t, Name: name, Dir: t.TempDir(), Host: host, Ports: ports}
 	c := map[string]any{
-		"node_name": name, "datacenter": "dc1", "data_dir": filepath.Join(p.Dir, "data"), "bind_addr": "127.0.0.1",
+		"node_name": name, "datacenter": "dc1", "data_dir": filepath.Join(p.Dir, "data"), "bind_addr": host, "client_addr": host,
 		"retry_interval": "200ms", "log_level": "debug",
 		"ports":       map[string]any{"http": p.HTTP, "dns": p.DNS, "server": p.RPC, "serf_lan": p.LAN, "serf_wan": p.WAN, "grpc": -1},
 		"performance": map[string]any{"raft_multiplier": 1},
@@ -133,6 +155,18 @@ func NewAgent(t testing.TB, name string, config map[string]any) *Agent {
 	require.NoError(t, os.WriteFile(file, text, 0o644))
 	p.Args = []string{"agent", "-config-file", file}
 	return p
+}
+
+func (p *Agent) at(port int) string { return net.JoinHostPort(p.Host, strconv.Itoa(port)) }
+
+// LANAddr is the address that others join it at.
+func (p *Agent) LANAddr() string { return p.at(p.LAN) }
+
+// Log is what the agent has logged so far.
+func (p *Agent) Log() string {
+	text, err := os.ReadFile(filepath.Join(p.Dir, "log"))
+	require.NoError(p.t, err)
+	return string(text)
 }
 
 func (p *Agent) Start() {
@@ -201,7 +235,7 @@ func (p *Agent) Try(method, path string, body any) (int, http.Header, []byte, er
 		}
 		r = bytes.NewReader(text)
 	}
-	req, err := http.NewRequest(method, fmt.Sprintf("http://127.0.0.1:%d%s", p.HTTP, path), r)
+	req, err := http.NewRequest(method, "http://"+p.at(p.HTTP)+path, r)
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -256,7 +290,7 @@ func Eventually(t testing.TB, what string, f func() (missing string)) {
 func (p *Agent) Lookup(name string, kind uint16) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetQuestion(name, kind)
-	r, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(m, fmt.Sprintf("127.0.0.1:%d", p.DNS))
+	r, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(m, p.at(p.DNS))
 	if err != nil {
 		return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}
 	}
@@ -267,7 +301,7 @@ func (p *Agent) Lookup(name string, kind uint16) *dns.Msg {
 func (p *Agent) Run(args ...string) (string, int) {
 	p.t.Helper()
 	cmd := exec.Command(Program(p.t), args...)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("CONSUL_HTTP_ADDR=127.0.0.1:%d", p.HTTP))
+	cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+p.at(p.HTTP))
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		p.t.Fatal(err)
@@ -327,7 +361,7 @@ func AddConfig(p *Agent, more map[string]any, join []string) {
 	p.t.Helper()
 	var own []string
 	for _, a := range join {
-		if a != fmt.Sprintf("127.0.0.1:%d", p.LAN) {
+		if a != p.at(p.LAN) {
 			own = append(own, a)
 		}
 	}
@@ -359,7 +393,7 @@ func (p *Agent) WaitForLeader() string {
 func (c *Cluster) Leader(among ...*Agent) (leader, follower *Agent) {
 	addr := among[0].WaitForLeader()
 	for _, p := range among {
-		if addr == fmt.Sprintf("127.0.0.1:%d", p.RPC) {
+		if addr == p.at(p.RPC) {
 			leader = p
 		} else {
 			follower = p
