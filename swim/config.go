@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -55,6 +56,18 @@ type Config struct {
 	// LeaveTimeout is how long Leave waits at most until enough members were told.
 	LeaveTimeout time.Duration
 
+	// EventClock and QueryClock are what Node.EventClock and QueryClock returned in this member's former life, 0 if
+	// none: events and queries from before are not delivered again.
+	EventClock, QueryClock uint64
+
+	// EventBuffer and QueryBuffer are how many Lamport times back events and queries are remembered; older ones
+	// are dropped.
+	EventBuffer, QueryBuffer int
+	// MaxEvent is the largest name and payload of a user event together, in bytes.
+	MaxEvent int
+	// MaxQuery and MaxResponse are the largest query and answer in bytes, encoded.
+	MaxQuery, MaxResponse int
+
 	// MaxPacket is the largest datagram in bytes.
 	MaxPacket int
 	// MaxState is the largest full state in bytes; of a larger one a random part is exchanged.
@@ -97,6 +110,7 @@ func LAN() Config {
 		PushPullInterval: 30 * time.Second, ReconnectInterval: 30 * time.Second,
 		ReconnectTimeout: 72 * time.Hour, TombstoneTimeout: 24 * time.Hour,
 		JoinTimeout: 10 * time.Second, LeaveTimeout: 5 * time.Second,
+		EventBuffer: 512, QueryBuffer: 512, MaxEvent: 512, MaxQuery: 1024, MaxResponse: 1024,
 		MaxPacket: 1400, MaxState: 8 << 20, MaxMembers: 1 << 16,
 		Coordinates: true,
 	}
@@ -152,6 +166,8 @@ func (c Config) WithDefaults() Config {
 		{&c.IndirectChecks, &d.IndirectChecks}, {&c.GossipNodes, &d.GossipNodes},
 		{&c.SuspicionMult, &d.SuspicionMult}, {&c.SuspicionMaxMult, &d.SuspicionMaxMult},
 		{&c.RetransmitMult, &d.RetransmitMult}, {&c.AwarenessMax, &d.AwarenessMax},
+		{&c.EventBuffer, &d.EventBuffer}, {&c.QueryBuffer, &d.QueryBuffer},
+		{&c.MaxEvent, &d.MaxEvent}, {&c.MaxQuery, &d.MaxQuery}, {&c.MaxResponse, &d.MaxResponse},
 		{&c.MaxPacket, &d.MaxPacket}, {&c.MaxState, &d.MaxState}, {&c.MaxMembers, &d.MaxMembers},
 	} {
 		if *f.p == 0 {
@@ -195,7 +211,37 @@ func (c Config) Validate() error {
 	bad(c.MaxPacket >= MinPacket, "largest packet must be at least %d bytes, not %d", MinPacket, c.MaxPacket)
 	bad(c.MaxState >= c.MaxPacket, "largest state must be at least the largest packet, %d bytes, not %d", c.MaxPacket, c.MaxState)
 	bad(c.MaxMembers >= 2 && c.MaxMembers <= maxSlots, "largest number of members must be 2 to %d, not %d", maxSlots, c.MaxMembers)
+	c.checkCasts(bad)
 	return errors.Join(errs...)
 }
+
+// checkCasts sees to it that any event fits into a packet together with any ping, any query with any round of gossip, and
+// any answer alone.
+func (c Config) checkCasts(bad func(ok bool, format string, args ...any)) {
+	name := strings.Repeat("x", MaxName)
+	ping, gossip := Message{Target: name, From: name}, Message{From: name}
+	event := UserEvent{From: name}
+	room := c.MaxPacket - PacketOverhead - clocksSize
+	for _, f := range []struct {
+		name       string
+		size, most int
+	}{
+		{"largest user event", c.MaxEvent, room - ping.Size() - event.Size() - 4},
+		{"largest query", c.MaxQuery, room - gossip.Size()},
+		{"largest response", c.MaxResponse, room},
+	} {
+		bad(f.size > 0 && f.size <= f.most, "%s must be 1 to %d bytes, to fit into packets of %d, not %d", f.name, f.most, c.MaxPacket, f.size)
+	}
+	for _, f := range []struct {
+		name string
+		size int
+	}{{"event", c.EventBuffer}, {"query", c.QueryBuffer}} {
+		bad(f.size > 0 && f.size <= maxBuffer, "%s buffer must be 1 to %d, not %d", f.name, maxBuffer, f.size)
+	}
+	bad(c.EventClock < maxLTime && c.QueryClock < maxLTime, "event clock %d and query clock %d must be below %d", c.EventClock, c.QueryClock, uint64(maxLTime))
+}
+
+// maxBuffer bounds Config.EventBuffer and QueryBuffer.
+const maxBuffer = 1 << 16
 
 const maxIndirectChecks = 16

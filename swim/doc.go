@@ -14,6 +14,11 @@
 //	precedence.go  which of two claims holds: the one rule
 //	gossip.go      piggyback, gossip, push/pull, reconnection
 //	queue.go       updates to piggyback, least sent first
+//	lamport.go     Lamport clocks, and what was heard of late
+//	event.go       user events
+//	query.go       queries and their answers
+//	casts.go       events and queries to piggyback, least sent first
+//	coalesce.go    of a burst of events the last one
 //	join.go        join, leave, force-leave, tags
 //	members.go     members by name and at random; the round of probes
 //	watch.go       deadlines of suspects and of the departed

@@ -27,7 +27,11 @@ func FuzzNode(f *testing.F) {
 		now := time.Duration(0)
 		for !in.empty() {
 			now += time.Duration(in.next()) * 40 * time.Millisecond
-			switch in.next() % 8 {
+			switch in.next() % 10 {
+			case 8:
+				_ = n.FireEvent(now, in.name(n), make([]byte, in.next()), in.next()%2 == 0)
+			case 9:
+				_, _ = n.Ask(now, Query{Name: in.name(n), Tags: in.tags(), Ack: in.next()%2 == 0, Timeout: time.Duration(in.next()) * time.Second})
 			case 0, 1:
 				n.HandlePacket(now, in.packet(n))
 			case 2, 3:
@@ -120,22 +124,45 @@ func (s *bytesSource) updates(n *Node) []*Update {
 	return us
 }
 
-func (s *bytesSource) packet(n *Node) Packet {
-	p := Packet{
-		Addr: address(int(s.next() % 4)),
-		Message: Message{
-			Type: MessageType(s.next() % 10), Target: s.name(n), From: s.name(n),
-			Seq: n.seq - uint64(s.next()%4), Addr: address(int(s.next() % 4)), Join: s.next()%2 == 0,
-		},
-		Updates: s.updates(n),
+// time returns a Lamport time, most often a low one.
+func (s *bytesSource) time() uint64 {
+	switch b := uint64(s.next()); {
+	case b < 200:
+		return b
+	case b < 250:
+		return b * b
 	}
-	if s.next()%4 == 0 {
+	return []uint64{maxLTime, maxLTime - 1, 1<<64 - 1, 1 << 40}[s.next()%4]
+}
+
+func (in *bytesSource) packet(n *Node) Packet {
+	p := Packet{
+		Addr: address(int(in.next() % 4)),
+		Message: Message{
+			Type: MessageType(in.next() % 10), Target: in.name(n), From: in.name(n),
+			Seq: n.seq - uint64(in.next()%4), Addr: address(int(in.next() % 4)), Join: in.next()%2 == 0,
+		},
+		Updates: in.updates(n),
+	}
+	for range in.next() % 3 {
+		p.Events = append(p.Events, UserEvent{LTime: in.time(), Name: in.name(n), Payload: make([]byte, in.next()), From: in.name(n),
+			Number: uint32(in.next() % 2), Prev: in.time(), Age: time.Duration(in.next()-3) * time.Second})
+	}
+	for range in.next() % 3 {
+		p.Queries = append(p.Queries, QueryCast{ID: QueryID{From: in.name(n), LTime: in.time()}, Addr: address(int(in.next() % 4)),
+			Query: Query{Name: in.name(n), Tags: in.tags(), Ack: in.next()%2 == 0, Relay: int(in.next() % 8), Timeout: time.Duration(in.next()) * time.Second}})
+	}
+	p.Clocks = Clocks{Event: in.time(), Query: in.time()}
+	if p.Message.Type == MsgAnswer {
+		p.Message.Answer = &Answer{LTime: in.time(), Ack: in.next()%2 == 0, Payload: make([]byte, in.next())}
+	}
+	if in.next()%4 == 0 {
 		c := coordinate.New()
-		c.Vec[0], c.Height = float64(int8(s.next()))/10, float64(int8(s.next()))/10
-		p.Message.Coordinate = c.Pack()[:max(1, coordinate.PackedSize-int(s.next()%2))]
+		c.Vec[0], c.Height = float64(int8(in.next()))/10, float64(int8(in.next()))/10
+		p.Message.Coordinate = c.Pack()[:max(1, coordinate.PackedSize-int(in.next()%2))]
 	}
 	if p.Message.Type >= MsgPushPull {
-		p.Message.Members = s.updates(n)
+		p.Message.Members = in.updates(n)
 	}
 	return p
 }

@@ -18,6 +18,7 @@ func (n *Node) send(to netip.AddrPort, m Message, tell *Update) {
 
 func (n *Node) emit(p Packet) {
 	n.stats.PacketsSent++
+	p.Clocks = n.clocks()
 	n.out.Packets = append(n.out.Packets, p)
 }
 
@@ -28,19 +29,37 @@ func (n *Node) sendStream(to netip.AddrPort, m Message, tell *Update) {
 		p.Updates = []*Update{tell}
 	}
 	n.stats.StreamsSent++
+	p.Clocks = n.clocks()
+	if m.Type == MsgPushPull || m.Type == MsgPushPullReply {
+		p.Events = n.recentEvents()
+	}
 	n.out.Streams = append(n.out.Streams, p)
 }
 
-// load fills the rest of a packet with updates.
+// load fills the rest of a packet with updates, user events and queries.
 func (n *Node) load(p *Packet, tell *Update) {
-	budget := n.cfg.MaxPacket - PacketOverhead - p.Message.Size()
+	budget := n.cfg.MaxPacket - PacketOverhead - clocksSize - p.Message.Size()
 	skip := ""
 	if tell != nil {
 		budget -= tell.Size()
 		p.Updates = []*Update{tell}
 		skip = tell.Name
 	}
-	p.Updates = n.queue.take(p.Updates, budget, transmitLimit(n.cfg.RetransmitMult, n.NumAlive()), skip)
+	limit := transmitLimit(n.cfg.RetransmitMult, n.NumAlive())
+	first := n.castsFirst && p.Message.Type == MsgGossip
+	if first {
+		budget = n.casts.take(p, budget, limit, n.now)
+	}
+	had := len(p.Updates)
+	p.Updates = n.queue.take(p.Updates, budget, limit, skip)
+	if !first && n.casts.len() > 0 {
+		for i := range p.Updates[had:] {
+			budget -= p.Updates[had+i].Size()
+		}
+		n.casts.take(p, budget, limit, n.now)
+	}
+	// In every other packet of gossip events and queries come first, so that neither they nor the updates starve.
+	n.castsFirst = n.castsFirst != (p.Message.Type == MsgGossip)
 	if n.leaving() {
 		n.checkLeft()
 	}
@@ -51,16 +70,17 @@ func (n *Node) gossip() {
 	n.targets = n.table.pick(n.targets[:0], n.cfg.GossipNodes, live, recent, nil, n.rng)
 	if len(n.targets) == 0 {
 		n.queue.clear() // nobody to tell; who joins later gets the full state
+		n.casts.clear()
 		return
 	}
 	for _, m := range n.targets {
 		p := Packet{Addr: m.claim.Addr, Message: Message{Type: MsgGossip, From: n.cfg.Name}}
-		if n.load(&p, nil); len(p.Updates) == 0 {
+		if n.load(&p, nil); len(p.Updates)+len(p.Events)+len(p.Queries) == 0 {
 			break
 		}
 		n.emit(p)
 	}
-	if n.queue.len() > 0 && !n.left {
+	if n.queue.len()+n.casts.len() > 0 && !n.left {
 		n.timers.Set(timerGossip, n.now+n.cfg.GossipInterval)
 	}
 }

@@ -16,9 +16,19 @@ func (n *Node) check() {
 	invariant.Check(total < n.cfg.MaxMembers, "%d members; at most %d are allowed", total+1, n.cfg.MaxMembers)
 	invariant.Check(n.queue.len() <= total+1, "%d updates queued about %d members", n.queue.len(), total+1)
 	invariant.Check(len(n.relays) <= maxRelays && len(n.joins) <= maxJoins, "%d relays, %d joins", len(n.relays), len(n.joins))
+	n.checkCasts()
 	if invariant.Expensive {
 		n.checkMembers()
 	}
+}
+
+// checkCasts asserts the bounds of what is remembered of events and queries.
+func (n *Node) checkCasts() {
+	e, q := &n.events, &n.queries
+	invariant.Check(n.casts.len() <= maxCasts && len(e.held) <= maxHeld, "%d events and queries to be told, %d held", n.casts.len(), len(e.held))
+	invariant.Check(len(q.asks) <= maxAsks && len(q.questions) <= maxQuestions, "%d queries asked, %d to answer", len(q.asks), len(q.questions))
+	invariant.Check(e.recent.total <= crowd*n.cfg.EventBuffer && q.recent.total <= crowd*n.cfg.QueryBuffer,
+		"%d events and %d queries remembered", e.recent.total, q.recent.total)
 }
 
 // checkDeath asserts that only a suspect whose timeout has passed is declared dead here.

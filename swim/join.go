@@ -63,6 +63,12 @@ func (n *Node) Join(now time.Duration, addrs []netip.AddrPort) {
 	n.check()
 }
 
+// JoinReplay is Join, but the user events that the pool remembers from before this member began are delivered, too.
+func (n *Node) JoinReplay(now time.Duration, addrs []netip.AddrPort) {
+	n.events.since = beginning
+	n.Join(now, addrs)
+}
+
 // StreamFailed tells that a stream to addr could not be delivered. A join to it has failed then.
 func (n *Node) StreamFailed(now time.Duration, addr netip.AddrPort) {
 	n.advance(now)
@@ -138,6 +144,7 @@ func (n *Node) Leave(now time.Duration) {
 			n.timers.Clear(t)
 		}
 		n.timers.Set(timerLeave, n.now+n.cfg.LeaveTimeout)
+		n.expireQueries(true)
 		n.queue.put(&c)
 		if len(n.table.lists[live]) == 0 {
 			n.finishLeave()
@@ -189,6 +196,7 @@ func (n *Node) ForceLeave(now time.Duration, name string, prune bool) error {
 func (n *Node) Stats() Stats {
 	s := n.stats
 	s.Health, s.Queued = n.health.score, n.queue.len()
+	s.Casts = n.casts.len()
 	s.Alive, s.Failed = n.NumAlive(), n.failed
 	s.Left = n.table.len() + 1 - s.Alive - s.Failed
 	return s

@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"fmt"
 	"net/netip"
-	"testing"
 	"time"
 
 	"concord/internal/prng"
@@ -16,7 +15,7 @@ import (
 // network is a deterministic virtual network of nodes for these tests. Each machine has an address; a
 // node that restarts may get another one.
 type network struct {
-	t       testing.TB
+	t       tester
 	rng     *prng.Rand
 	now     time.Duration
 	events  eventHeap
@@ -31,6 +30,15 @@ type network struct {
 	bytes   int
 	trace   func(format string, args ...any)
 	wait    map[*peer]time.Duration // the tick that is scheduled
+	respond func(p *peer, q Question)
+	twice   uint64 // of 100 datagrams come twice
+}
+
+// tester is a test or a property.
+type tester interface {
+	require.TestingT
+	Helper()
+	Logf(format string, args ...any)
 }
 
 type peer struct {
@@ -44,6 +52,9 @@ type peer struct {
 	events  []Event
 	notices []Notice
 	joined  []JoinResult
+	fired   []UserEvent // delivered here, in this life
+	asked   []Question
+	replies []Reply
 	left    bool
 }
 
@@ -69,7 +80,7 @@ func (h *eventHeap) Pop() any {
 	return e
 }
 
-func newNetwork(t testing.TB, seed uint64) *network {
+func newNetwork(t tester, seed uint64) *network {
 	return &network{
 		t: t, rng: prng.New(seed), byAddr: make(map[netip.AddrPort]*peer), wait: make(map[*peer]time.Duration),
 		latency: [2]time.Duration{time.Millisecond, 3 * time.Millisecond},
@@ -106,6 +117,7 @@ func (w *network) start(p *peer) {
 	node, err := New(cfg, w.rng.Fork(fmt.Sprintf("%s/%d", p.name, p.life)), w.now)
 	require.NoError(w.t, err)
 	p.Node, p.up, p.left = node, true, false
+	p.fired = nil
 	w.byAddr[p.addr] = p
 	w.drain(p)
 }
@@ -148,6 +160,17 @@ func (w *network) drain(p *peer) {
 		p.events = append(p.events, out.Events...)
 		p.notices = append(p.notices, out.Notices...)
 		p.joined = append(p.joined, out.Joined...)
+		p.fired = append(p.fired, out.UserEvents...)
+		p.replies = append(p.replies, out.Replies...)
+		p.asked = append(p.asked, out.Questions...)
+		for _, q := range out.Questions {
+			if w.respond != nil {
+				w.respond(p, q)
+			}
+		}
+		if p.HasOutput() {
+			defer w.drain(p)
+		}
 		p.left = p.left || out.Left
 		if out.Incarnation != 0 {
 			require.Greater(w.t, out.Incarnation, p.kept)
@@ -197,15 +220,21 @@ func (w *network) post(from *peer, q Packet, stream bool) {
 	if w.trace != nil {
 		w.trace("%-8v %s -> %s %s %s\n", w.now.Round(time.Microsecond), from.name, w.nameOf(q.Addr), kind, describe(&q))
 	}
-	to, life := q.Addr, from.life
 	delay := w.rng.Duration(w.latency[0], w.latency[1])
 	if !stream && w.rng.Chance(w.loss, 100) {
 		return
 	}
-	if p := w.byAddr[to]; p != nil && w.delay != nil {
+	if p := w.byAddr[q.Addr]; p != nil && w.delay != nil {
 		delay = w.delay(from, p)
 	}
-	source := from.addr
+	if !stream && w.twice > 0 && w.rng.Chance(w.twice, 100) {
+		w.deliver(from, q, stream, w.rng.Duration(w.latency[0], 100*w.latency[1]))
+	}
+	w.deliver(from, q, stream, delay)
+}
+
+func (w *network) deliver(from *peer, q Packet, stream bool, delay time.Duration) {
+	to, life, source := q.Addr, from.life, from.addr
 	w.at(w.now+delay, func() {
 		p := w.byAddr[to]
 		if p == nil || !p.up || w.cut != nil && w.cut(from, p) {
@@ -291,9 +320,18 @@ func (p *peer) count(t EventType) int {
 func describe(q *Packet) string {
 	m := &q.Message
 	s := map[MessageType]string{MsgPing: "ping", MsgPingReq: "ping-req", MsgAck: "ack", MsgNack: "nack",
-		MsgPushPull: "push-pull", MsgPushPullReply: "push-pull-reply", MsgGossip: "gossip"}[m.Type]
+		MsgPushPull: "push-pull", MsgPushPullReply: "push-pull-reply", MsgGossip: "gossip", MsgAnswer: "answer"}[m.Type]
 	if m.Target != "" {
 		s += " of " + m.Target
+	}
+	for _, e := range q.Events {
+		s += fmt.Sprintf(" [event %s of %s time=%d prev=%d]", e.Name, e.From, e.LTime, e.Prev)
+	}
+	for _, c := range q.Queries {
+		s += fmt.Sprintf(" [query %s of %s time=%d]", c.Name, c.ID.From, c.ID.LTime)
+	}
+	if a := m.Answer; a != nil {
+		s += fmt.Sprintf(" [time=%d ack=%t %q via=%t]", a.LTime, a.Ack, a.Payload, m.Addr.IsValid())
 	}
 	for _, list := range [][]*Update{m.Members, q.Updates} {
 		for _, u := range list {

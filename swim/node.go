@@ -18,6 +18,8 @@ const (
 	timerRelay            // a probe made for another got no answer in time
 	timerJoin             // a join got no answer in time
 	timerLeave            // leaving took long enough
+	timerHeld             // a user event waited for an earlier one for long enough
+	timerQuery            // an own query is over
 	timers
 )
 
@@ -38,6 +40,11 @@ type Node struct {
 	queue   queue
 	locator *locator
 	health  awareness
+
+	casts      casts
+	castsFirst bool // in the last packet of gossip
+	events     events
+	queries    queries
 
 	seq       uint64
 	probe     probe
@@ -68,7 +75,8 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Node, error) {
 		cfg: cfg, rng: rng, now: now, timers: tick.New(timers),
 		table: newTable(rng.Uint64()), queue: newQueue(), health: newAwareness(&cfg),
 		conflicts: make(map[string]time.Duration),
-		seq:       rng.Uint64() >> 33, // so that an answer to a former life's probe is not taken for one to ours
+		events:    newEvents(&cfg, now), queries: newQueries(&cfg),
+		seq: rng.Uint64() >> 33, // so that an answer to a former life's probe is not taken for one to ours
 	}
 	n.locator = n.newLocator()
 	own := &Update{
@@ -111,6 +119,12 @@ func (n *Node) Tick(now time.Duration) {
 	if n.timers.Fired(timerLeave, n.now) {
 		n.finishLeave()
 	}
+	if n.timers.Fired(timerHeld, n.now) {
+		n.expireHeld()
+	}
+	if n.timers.Fired(timerQuery, n.now) {
+		n.expireQueries(false)
+	}
 	n.check()
 }
 
@@ -118,6 +132,7 @@ func (n *Node) Tick(now time.Duration) {
 func (n *Node) HandlePacket(now time.Duration, p Packet) {
 	n.advance(now)
 	n.stats.PacketsReceived++
+	n.hear(&p)
 	n.learnAll(p.Updates)
 	m := &p.Message
 	switch m.Type {
@@ -129,6 +144,8 @@ func (n *Node) HandlePacket(now time.Duration, p Packet) {
 		n.onAck(m, false)
 	case MsgNack:
 		n.onNack(m)
+	case MsgAnswer:
+		n.onAnswer(m)
 	case MsgGossip:
 	default:
 		n.stats.InvalidMessages++
@@ -142,6 +159,7 @@ func (n *Node) HandlePacket(now time.Duration, p Packet) {
 func (n *Node) HandleStream(now time.Duration, p Packet) {
 	n.advance(now)
 	n.stats.StreamsReceived++
+	n.hear(&p)
 	n.learnAll(p.Updates)
 	m := &p.Message
 	switch m.Type {

@@ -38,7 +38,7 @@ func (n *Node) wake() {
 	if n.left {
 		return
 	}
-	if n.queue.len() > 0 && n.table.len() > 0 {
+	if n.queue.len()+n.casts.len() > 0 && n.table.len() > 0 {
 		n.arm(timerGossip, 0, n.cfg.GossipInterval)
 	}
 	if n.leaving() {

@@ -69,7 +69,7 @@ func TestPrecedes(t *testing.T) {
 	}
 }
 
-func solo(t testing.TB, cfg Config) *Node {
+func solo(t tester, cfg Config) *Node {
 	cfg.Name, cfg.ID, cfg.Addr = "self", "id-self", address(1)
 	n, err := New(cfg, prng.New(1), 0)
 	require.NoError(t, err)

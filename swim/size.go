@@ -26,7 +26,8 @@ const (
 	// maxIncarnation leaves the owner room to refute: claims above it are nobody's.
 	maxIncarnation = 1 << 62
 
-	addrSize   = 50 // "[16 bytes as hex groups]:65535" with its header; less in binary
+	clocksSize = 1 + 2*intSize + 2*3 // with the heads of the lists of events and queries
+	addrSize   = 50                  // "[16 bytes as hex groups]:65535" with its header; less in binary
 	intSize    = 9
 	smallSize  = 2
 	fieldCount = 16 // more than any struct has; each field may cost a byte of framing
@@ -72,7 +73,10 @@ func (u *Update) Size() int {
 // Size returns a bound of the encoded size in bytes without the packet's updates.
 func (m *Message) Size() int {
 	size := fieldCount + 2*smallSize + 2*intSize + addrSize +
-		stringSize(len(m.Target)) + stringSize(len(m.From)) + stringSize(len(m.User)) + stringSize(len(m.Coordinate))
+		stringSize(len(m.Target)) + stringSize(len(m.From)) + smallSize + stringSize(len(m.Coordinate))
+	if m.Answer != nil {
+		size += fieldCount + 2*intSize + stringSize(len(m.Answer.Payload))
+	}
 	for _, u := range m.Members {
 		size += u.Size()
 	}
@@ -81,11 +85,49 @@ func (m *Message) Size() int {
 
 // Size returns a bound of the encoded size in bytes, PacketOverhead included.
 func (p *Packet) Size() int {
-	size := PacketOverhead + p.Message.Size()
+	size := PacketOverhead + clocksSize + p.Message.Size()
 	for _, u := range p.Updates {
 		size += u.Size()
 	}
+	for i := range p.Events {
+		size += p.Events[i].Size()
+	}
+	for i := range p.Queries {
+		size += p.Queries[i].Size()
+	}
 	return size
+}
+
+// Size returns a bound of the encoded size in bytes.
+func (e *UserEvent) Size() int {
+	return fieldCount + 4*intSize + stringSize(len(e.From)) + stringSize(len(e.Name)) + stringSize(len(e.Payload))
+}
+
+// Size returns a bound of the encoded size in bytes.
+func (c *QueryCast) Size() int {
+	size := fieldCount + 2*smallSize + 3*intSize + addrSize + stringSize(len(c.ID.From)) + stringSize(len(c.Name)) + stringSize(len(c.Payload))
+	for _, name := range c.Nodes {
+		size += stringSize(len(name))
+	}
+	for tag, expr := range c.Tags {
+		size += stringSize(len(tag)) + stringSize(len(expr))
+	}
+	return size
+}
+
+// Validate tells what is wrong with an event that was received; it wraps ErrEvent.
+func (e *UserEvent) Validate() error {
+	switch {
+	case e.Name == "":
+		return fmt.Errorf("%w: it has no name", ErrEvent)
+	case !validName(e.From):
+		return fmt.Errorf("%w: sender %q must have 1 to %d bytes of printable UTF-8", ErrEvent, clip(e.From), MaxName)
+	case e.LTime >= maxLTime || e.Prev >= maxLTime:
+		return fmt.Errorf("%w: Lamport time %d is out of range", ErrEvent, e.LTime)
+	case e.Age < 0:
+		return fmt.Errorf("%w: age %v is negative", ErrEvent, e.Age)
+	}
+	return nil
 }
 
 // Validate tells what is wrong with a claim that was received or configured; it wraps ErrUpdate.

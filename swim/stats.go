@@ -6,6 +6,8 @@ type Stats struct {
 	Health int
 	// Queued is the number of updates that wait to be piggybacked.
 	Queued int
+	// Casts is the number of user events and queries that wait to be piggybacked.
+	Casts int
 	// Alive, Failed and Left are the numbers of members in these states, this one included;
 	// suspects count as alive and the pruned as left.
 	Alive, Failed, Left int
@@ -38,4 +40,22 @@ type Stats struct {
 	FallbackAcks    uint64 // probes that only the stream answered
 	Samples         uint64 // round trips that changed this member's coordinate
 	SamplesRefused  uint64 // round trips or coordinates that cannot be true
+
+	CastsDropped     uint64 // events and queries not told to the end because too many waited
+	EventsFired      uint64 // by this member
+	EventsDelivered  uint64
+	EventsDuplicate  uint64 // known already
+	EventsOld        uint64 // not delivered: fired before this member began, or too far behind the clock
+	EventsInvalid    uint64
+	EventsOutOfOrder uint64 // delivered although an earlier one of the sender did not come in time
+	QueriesAsked     uint64 // by this member
+	QueriesReceived  uint64 // questions put to this member
+	QueriesDuplicate uint64 // known already
+	QueriesOld       uint64 // too far behind the clock
+	QueriesInvalid   uint64
+	QueriesRefused   uint64 // not put to this member because too many wait for its answer
+	Answers          uint64 // answers and notes of receipt to own queries
+	AnswersDuplicate uint64
+	AnswersLate      uint64 // to queries that are over or unknown
+	AnswersRelayed   uint64 // passed on for others
 }

@@ -69,7 +69,7 @@ const (
 	MsgPushPull // stream: full state of the sender, wants the receiver's in return
 	MsgPushPullReply
 	MsgGossip // nothing but piggybacked updates
-	MsgUser   // seam for user events and queries
+	MsgAnswer // to a query, or the note that it was received
 )
 
 // Message is what members send one another, one flat struct. Piggybacked updates travel
@@ -83,8 +83,8 @@ type Message struct {
 	// MsgPushPull and its reply.
 	Join    bool
 	Members []*Update
-	// MsgUser.
-	User []byte
+	// MsgAnswer; Target is who asked. With Addr it is to be passed on to there.
+	Answer *Answer
 	// Coordinate is the sender's, packed, in the answer to a ping; empty if it keeps none.
 	Coordinate []byte
 }
@@ -94,7 +94,15 @@ type Packet struct {
 	Addr    netip.AddrPort // destination when sent, source when received
 	Message Message
 	Updates []*Update
+	// Clocks are the sender's. User events and queries are piggybacked like updates; MsgPushPull and its reply have the
+	// user events of late.
+	Clocks  Clocks
+	Events  []UserEvent
+	Queries []QueryCast
 }
+
+// Clocks are the latest Lamport times of user events and queries that a member heard of; 0: of none.
+type Clocks struct{ Event, Query uint64 }
 
 // EventType names a change of membership, in Serf's words.
 type EventType uint8
@@ -145,7 +153,8 @@ type Output struct {
 	Streams []Packet
 	Events  []Event
 	Joined  []JoinResult
-	// UserEvents are those fired anywhere in the pool, each once, in an order that respects their Lamport times per sender.
+	// UserEvents are those fired anywhere in the pool, each once, those of one sender in the order of their Lamport times
+	// unless one was delayed for long.
 	UserEvents []UserEvent
 	// Questions are queries that this member is asked.
 	Questions []Question

@@ -295,16 +295,35 @@ var (
 		return &swim.Update{State: swim.State(draw(t, rapid.Byte())), Name: draw(t, genText), ID: draw(t, genText), Addr: draw(t, genAddrPort),
 			Incarnation: draw(t, genUint), From: draw(t, genText), Prune: draw(t, genBool), Age: genSeconds(t), Tags: draw(t, genMeta)}
 	})
-	genUpdates = rapid.Map(genList(genUpdate), func(us []*swim.Update) []*swim.Update {
-		if len(us) == 0 {
-			return nil
-		}
-		return us
+	genUpdates   = genFew(genUpdate)
+	genUserEvent = rapid.Custom(func(t *rapid.T) swim.UserEvent {
+		return swim.UserEvent{LTime: draw(t, genUint), Name: draw(t, genText), Payload: draw(t, genBytes), Coalesce: draw(t, genBool),
+			From: draw(t, genText), Number: draw(t, rapid.Uint32()), Prev: draw(t, genUint), Age: genSeconds(t)}
+	})
+	genQueryCast = rapid.Custom(func(t *rapid.T) swim.QueryCast {
+		c := swim.QueryCast{ID: swim.QueryID{From: draw(t, genText), LTime: draw(t, genUint), Number: draw(t, rapid.Uint32())}, Addr: draw(t, genAddrPort)}
+		c.Query = swim.Query{Name: draw(t, genText), Payload: draw(t, genBytes), Nodes: draw(t, genStrings), Tags: draw(t, genMeta), Ack: draw(t, genBool),
+			Relay: draw(t, rapid.Int()), Timeout: genSeconds(t)}
+		return c
+	})
+	genReply = rapid.Custom(func(t *rapid.T) swim.Answer {
+		return swim.Answer{LTime: draw(t, genUint), Number: draw(t, rapid.Uint32()), Ack: draw(t, genBool), Payload: draw(t, genBytes)}
 	})
 )
+
+// genFew draws lists whose empty ones are nil.
+func genFew[T any](g *rapid.Generator[T]) *rapid.Generator[[]T] {
+	return rapid.Map(genList(g), func(list []T) []T {
+		if len(list) == 0 {
+			return nil
+		}
+		return list
+	})
+}
 
 var genPacket = rapid.Custom(func(t *rapid.T) swim.Packet {
 	return swim.Packet{Updates: draw(t, genUpdates), Message: swim.Message{Type: swim.MessageType(draw(t, rapid.Byte())), Seq: draw(t, genUint),
 		Target: draw(t, genText), Addr: draw(t, genAddrPort), From: draw(t, genText), Join: draw(t, genBool), Members: draw(t, genUpdates),
-		User: draw(t, genBytes), Coordinate: draw(t, genBytes)}}
+		Answer: draw(t, genOptional(genReply)), Coordinate: draw(t, genBytes)},
+		Clocks: swim.Clocks{Event: draw(t, genUint), Query: draw(t, genUint)}, Events: draw(t, genFew(genUserEvent)), Queries: draw(t, genFew(genQueryCast))}
 })

@@ -93,6 +93,16 @@ func (r *reader) small() uint8 {
 	return uint8(v)
 }
 
+// medium reads a number that fits four bytes.
+func (r *reader) medium() uint32 {
+	v := r.uint()
+	if v > math.MaxUint32 {
+		r.fail("number out of range")
+		return 0
+	}
+	return uint32(v)
+}
+
 func (r *reader) int() int64 {
 	if len(r.p) > 0 {
 		switch c := r.p[0]; {

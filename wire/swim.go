@@ -17,10 +17,13 @@ const (
 	packetUpdates
 	packetCoordinate
 	packetTarget
+	packetClocks
 	packetAddr
 	packetJoin
 	packetMembers
-	packetUser
+	packetAnswer
+	packetEvents
+	packetQueries
 )
 
 // AppendPacket appends an encoded gossip packet to dst. Its address is not part of it: the network tells
@@ -40,7 +43,8 @@ func packetFields(p *swim.Packet) int {
 	last := packetFrom
 	for field, has := range [...]bool{
 		packetUpdates: len(p.Updates) > 0, packetCoordinate: m.Coordinate != nil, packetTarget: m.Target != "", packetAddr: m.Addr.IsValid(), packetJoin: m.Join,
-		packetMembers: len(m.Members) > 0, packetUser: m.User != nil,
+		packetMembers: len(m.Members) > 0, packetClocks: p.Clocks != swim.Clocks{}, packetAnswer: m.Answer != nil,
+		packetEvents: len(p.Events) > 0, packetQueries: len(p.Queries) > 0,
 	} {
 		if has {
 			last = field
@@ -70,8 +74,14 @@ func appendPacketField(b []byte, p *swim.Packet, field int) []byte {
 		return appendBool(b, m.Join)
 	case packetMembers:
 		return appendUpdates(b, m.Members)
-	case packetUser:
-		return appendBytes(b, m.User)
+	case packetClocks:
+		return appendUint(appendUint(appendArray(b, 2), p.Clocks.Event), p.Clocks.Query)
+	case packetAnswer:
+		return appendOptional(b, m.Answer, appendReply)
+	case packetEvents:
+		return appendFew(b, p.Events, appendUserEvent)
+	case packetQueries:
+		return appendFew(b, p.Queries, appendQueryCast)
 	}
 	return b
 }
@@ -129,7 +139,7 @@ func (c *Claims) keep(encoded []byte, u *swim.Update) {
 	c.byBytes[string(encoded)] = u
 }
 
-// DecodePacket decodes what AppendPacket wrote. User and Coordinate alias data.
+// DecodePacket decodes what AppendPacket wrote. Payloads and Coordinate alias data.
 func DecodePacket(data []byte) (swim.Packet, error) { return DecodePacketSharing(data, nil) }
 
 // DecodePacketSharing is DecodePacket that takes claims which were decoded before from those.
@@ -166,8 +176,16 @@ func (r *reader) packetField(p *swim.Packet, field int, claims *Claims) {
 		m.Join = r.bool()
 	case packetMembers:
 		m.Members = r.updates(claims)
-	case packetUser:
-		m.User = r.bytes()
+	case packetClocks:
+		more := r.fields(2)
+		p.Clocks = swim.Clocks{Event: r.uint(), Query: r.uint()}
+		r.skip(more)
+	case packetAnswer:
+		m.Answer = readOptional(r, (*reader).reply)
+	case packetEvents:
+		p.Events = readFew(r, 8, (*reader).userEvent)
+	case packetQueries:
+		p.Queries = readFew(r, 11, (*reader).queryCast)
 	default:
 		r.skip(1)
 	}

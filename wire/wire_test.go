@@ -255,8 +255,8 @@ func TestAnswersKeepTheirShape(t *testing.T) {
 
 // wholePacket is a packet with its empty fields, as a release writes it that knows a further one.
 func wholePacket(p swim.Packet) []byte {
-	b := appendArray([]byte{Version}, packetUser+1)
-	for field := range packetUser + 1 {
+	b := appendArray([]byte{Version}, packetQueries+1)
+	for field := range packetQueries + 1 {
 		b = appendPacketField(b, &p, field)
 	}
 	return b

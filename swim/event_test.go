@@ -1,0 +1,230 @@
+package swim
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func (w *network) fire(p *peer, name string) {
+	require.NoError(w.t, p.FireEvent(w.now, name, nil, false))
+	w.drain(p)
+}
+
+func eventNames(events []UserEvent) []string {
+	var names []string
+	for _, e := range events {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+func TestTraceEvent(t *testing.T) {
+	t.Parallel()
+	w, b := newNetwork(t, 1), strings.Builder{}
+	w.cluster(3, Config{})
+	w.run(5 * time.Second)
+	w.trace = func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
+	w.fire(w.peers[1], "deploy")
+	w.run(700 * time.Millisecond)
+	golden(t, "event.txt", b.String())
+}
+
+// However many packets are lost or come twice, each member delivers each event once, and those of one sender in order.
+func TestEventsReachAllOnceInOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := newNetwork(t, rapid.Uint64().Draw(t, "seed"))
+		w.cluster(rapid.IntRange(2, 9).Draw(t, "members"), Config{})
+		w.run(5 * time.Second)
+		w.loss = rapid.Uint64Range(0, 30).Draw(t, "loss")
+		w.twice = rapid.Uint64Range(0, 50).Draw(t, "twice")
+		sent := make(map[string][]string) // by sender
+		total := rapid.IntRange(1, 30).Draw(t, "events")
+		for i := range total {
+			p := w.peers[rapid.IntRange(0, len(w.peers)-1).Draw(t, "sender")]
+			name := fmt.Sprintf("%s-%d", p.name, i)
+			w.fire(p, name)
+			sent[p.name] = append(sent[p.name], name)
+			w.run(time.Duration(rapid.IntRange(0, 1500).Draw(t, "wait")) * time.Millisecond)
+		}
+		w.run(2 * time.Minute) // a full state exchange brings what gossip lost
+		for _, p := range w.peers {
+			require.Len(t, p.fired, total, "%s heard %v", p.name, eventNames(p.fired))
+			got := make(map[string][]UserEvent)
+			for _, e := range p.fired {
+				list := got[e.From]
+				if len(list) > 0 && e.LTime < list[len(list)-1].LTime {
+					require.Greater(t, e.Age, p.holdTime()-time.Second, "%s comes late at %s", e.Name, p.name)
+				}
+				got[e.From] = append(list, e)
+			}
+			for from, list := range got {
+				require.ElementsMatch(t, sent[from], eventNames(list))
+			}
+		}
+	})
+}
+
+// A later event that comes first waits for the one before it, but not for ever.
+func TestEventsOfOneSenderWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{})
+	e := func(ltime, prev uint64) UserEvent {
+		return UserEvent{LTime: ltime, Prev: prev, Name: fmt.Sprint(ltime), From: "a"}
+	}
+	tell := func(now time.Duration, es ...UserEvent) []string {
+		n.HandlePacket(now, Packet{Addr: address(1), Message: Message{Type: MsgGossip, From: "a"}, Events: es})
+		return eventNames(n.Output().UserEvents)
+	}
+	require.Empty(t, tell(0, e(7, 5)))
+	require.Empty(t, tell(0, e(5, 3)))
+	require.Equal(t, []string{"3", "5", "7"}, tell(0, e(3, 0)))
+	require.Empty(t, tell(time.Second, e(12, 9)))
+	at := n.NextDeadline()
+	require.Equal(t, time.Second+n.holdTime(), at)
+	n.Tick(at)
+	require.Equal(t, []string{"12"}, eventNames(n.Output().UserEvents))
+	require.Equal(t, []string{"9"}, tell(at, e(9, 7)), "late is better than never")
+	require.EqualValues(t, 1, n.Stats().EventsOutOfOrder)
+}
+
+// What was fired before a member began is not delivered to it, whether it is new or was there before, unless it asks
+// for it.
+func TestEventsAreNotReplayed(t *testing.T) {
+	t.Parallel()
+	w := newNetwork(t, 3)
+	w.cluster(5, Config{})
+	w.run(5 * time.Second)
+	for i := range 10 {
+		w.fire(w.peers[i%5], fmt.Sprint("old", i))
+		w.run(time.Second)
+	}
+	w.run(time.Minute)
+	back := w.peers[4]
+	require.Len(t, back.fired, 10)
+	w.crash(back)
+	w.run(10 * time.Second)
+	w.fire(w.peers[0], "missed")
+	w.run(time.Second)
+	w.start(back)
+	w.join(back, w.peers[0])
+	late := w.add(5, Config{})
+	w.join(late, w.peers[1])
+	eager := w.add(6, Config{})
+	eager.JoinReplay(w.now, []netip.AddrPort{w.peers[2].addr})
+	w.drain(eager)
+	w.run(time.Second)
+	w.fire(back, "new")
+	w.run(2 * time.Minute)
+	require.Equal(t, []string{"new"}, eventNames(back.fired))
+	require.Equal(t, []string{"new"}, eventNames(late.fired))
+	require.Len(t, eager.fired, 12)
+	require.Greater(t, back.fired[0].LTime, uint64(11), "the clock of the pool was learned")
+}
+
+// A member that kept its clock does not deliver again what it delivered before, even if it asks for a replay.
+func TestEventClockOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	w := newNetwork(t, 4)
+	w.cluster(3, Config{})
+	w.run(5 * time.Second)
+	w.fire(w.peers[0], "before")
+	w.run(10 * time.Second)
+	back := w.peers[2]
+	back.cfg.EventClock, back.cfg.QueryClock = back.EventClock(), back.QueryClock()
+	w.crash(back)
+	w.fire(w.peers[0], "meanwhile")
+	w.run(5 * time.Second)
+	w.start(back)
+	back.JoinReplay(w.now, []netip.AddrPort{w.peers[0].addr})
+	w.drain(back)
+	w.run(time.Minute)
+	require.Equal(t, []string{"meanwhile"}, eventNames(back.fired))
+}
+
+func TestFireEventRefuses(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{MaxEvent: 20})
+	require.ErrorIs(t, n.FireEvent(0, "", nil, false), ErrEvent)
+	require.NoError(t, n.FireEvent(0, "name", make([]byte, 16), false))
+	require.ErrorContains(t, n.FireEvent(0, "name", make([]byte, 17), false), "limit of 20 bytes")
+	n.Leave(0)
+	require.ErrorIs(t, n.FireEvent(0, "name", nil, false), ErrLeft)
+	require.EqualValues(t, 1, n.Stats().EventsFired)
+}
+
+// What is remembered stays bounded, whatever Lamport times are told.
+func TestEventsAreBounded(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := solo(t, Config{EventBuffer: 4})
+		for i := range 200 {
+			e := UserEvent{LTime: rapid.OneOf(rapid.Uint64Range(0, 30), rapid.Uint64()).Draw(t, "time"), Name: "e", From: "a", Number: uint32(i),
+				Prev: rapid.Uint64Range(0, 3).Draw(t, "prev")}
+			n.HandlePacket(0, Packet{Message: Message{Type: MsgGossip, From: "a"}, Events: []UserEvent{e}})
+			remembered := 0
+			for at, list := range n.events.recent.slots {
+				require.GreaterOrEqual(t, at, n.events.recent.floor)
+				remembered += len(list)
+			}
+			require.Equal(t, remembered, n.events.recent.total)
+		}
+	})
+}
+
+func TestCastsDropTheOldestOfTheMostSent(t *testing.T) {
+	t.Parallel()
+	var q casts
+	item := func(i int) *cast {
+		return &cast{event: &heardEvent{UserEvent: UserEvent{Name: fmt.Sprint(i)}}, size: 10}
+	}
+	for i := range maxCasts {
+		require.False(t, q.put(item(i)))
+	}
+	p := Packet{}
+	require.Equal(t, 5, q.take(&p, 35, 3, 0))
+	require.Equal(t, []string{"0", "1", "2"}, eventNames(p.Events))
+	require.True(t, q.put(item(maxCasts)))
+	require.Equal(t, maxCasts, q.len())
+	for range 3 * maxCasts {
+		p = Packet{}
+		q.take(&p, 10, 3, 0)
+		require.NotEqual(t, []string{"0"}, eventNames(p.Events), "it was dropped")
+	}
+	require.Zero(t, q.len())
+	p = Packet{}
+	q.put(&cast{query: &heardQuery{deadline: 5}, size: 10})
+	q.take(&p, 100, 3, 5)
+	require.Empty(t, p.Queries, "its time is over")
+	require.Zero(t, q.len())
+}
+
+func TestCoalescer(t *testing.T) {
+	t.Parallel()
+	c := NewCoalescer(3*time.Second, time.Second)
+	e := func(name string, ltime uint64, payload string) UserEvent {
+		return UserEvent{Name: name, LTime: ltime, Payload: []byte(payload), Coalesce: true}
+	}
+	require.False(t, c.Add(0, UserEvent{Name: "a", LTime: 1}))
+	require.True(t, c.Add(0, e("a", 2, "")))
+	require.True(t, c.Add(time.Second/2, e("a", 5, "x")))
+	require.True(t, c.Add(time.Second/2, e("a", 4, "")))
+	require.True(t, c.Add(time.Second/2, e("b", 3, "")))
+	require.True(t, c.Add(time.Second/2, e("a", 5, "y")))
+	require.Empty(t, c.Due(time.Second))
+	require.Equal(t, 3*time.Second/2, c.NextDeadline())
+	require.Equal(t, []UserEvent{e("b", 3, ""), e("a", 5, "x"), e("a", 5, "y")}, c.Due(3*time.Second/2))
+	for at := 2 * time.Second; at < 5*time.Second; at += time.Second / 2 {
+		require.True(t, c.Add(at, e("a", uint64(at), "")))
+	}
+	require.Equal(t, 5*time.Second, c.NextDeadline(), "a burst that does not end")
+	require.Len(t, c.Due(5*time.Second), 1)
+	require.Empty(t, c.Due(time.Hour))
+	require.False(t, NewCoalescer(0, 0).Add(0, e("a", 1, "")))
+}
