@@ -47,6 +47,9 @@ func bootstrapKind(k wire.OperatorKind) bool {
 	return k == wire.BootstrapPromise || k == wire.BootstrapRelease
 }
 
+// anyServerKind tells whether a request is for whichever server gets it, not for the leader.
+func anyServerKind(k wire.OperatorKind) bool { return bootstrapKind(k) || k == wire.Datacenters }
+
 func (s *server) bootstrapTick() {
 	if s.bootstrap.at > s.n.now {
 		return

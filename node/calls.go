@@ -24,6 +24,7 @@ type call struct {
 	sentAs uint64 // the number under which it was sent on to target, or 0
 	target transport.Addr
 	timer  *tick.Item[*call]
+	tries  int // at servers of another datacenter
 }
 
 // calls are the requests that wait for another node, or for a leader.
@@ -39,8 +40,16 @@ type calls struct {
 // retryInterval is how soon a request is tried again that came to a server that does not lead.
 const retryInterval = 50 * time.Millisecond
 
-// maxHops ends a request that is sent round: client agent, server, leader.
+// maxHops ends a request that is sent round: client agent, server, leader. One for another datacenter makes a hop more, from a server of
+// the one to a server of the other.
 const maxHops = 2
+
+func hopsLeft(req *wire.Request) bool {
+	if req.Datacenter != "" {
+		return req.Hops <= maxHops
+	}
+	return req.Hops < maxHops
+}
 
 // newCalls begins to number requests at a random place: an answer to an earlier life of this node must not be taken
 // for that to a request of this one.
@@ -113,11 +122,15 @@ func (n *Node) start(c *call) {
 
 // route serves the call here, sends it to who can, or holds it until there is somebody.
 func (n *Node) route(c *call) {
+	if n.server != nil && n.abroad(c.req) {
+		n.sendAbroad(c)
+		return
+	}
 	if n.server != nil && n.server.serves(c) {
 		n.server.serve(c)
 		return
 	}
-	if c.req.Hops >= maxHops {
+	if !hopsLeft(c.req) {
 		n.answer(c, &wire.Response{Code: wire.NotLeader, Err: "this server does not lead"})
 		return
 	}
@@ -168,7 +181,7 @@ func (n *Node) sendRequest(to transport.Addr, req *wire.Request) {
 // hold keeps a call until somebody leads. Consul does so for rpc_hold_timeout.
 func (n *Node) hold(c *call) {
 	if n.now >= c.hold {
-		n.answer(c, noLeader())
+		n.answer(c, n.nobody(c))
 		return
 	}
 	n.calls.wait(c, c.hold)
@@ -185,7 +198,13 @@ func (n *Node) tryAgain(c *call) {
 	n.calls.retry = min(n.calls.retry, n.now+retryInterval)
 }
 
-func noLeader() *wire.Response { return &wire.Response{Code: wire.NoLeader, Err: "No cluster leader"} }
+// nobody is the answer to a call that nobody was found to serve.
+func (n *Node) nobody(c *call) *wire.Response {
+	if n.server != nil && n.abroad(c.req) {
+		return noPath()
+	}
+	return &wire.Response{Code: wire.NoLeader, Err: "No cluster leader"}
+}
 
 // releaseHeld tries the held calls again.
 func (n *Node) releaseHeld() {
@@ -211,11 +230,11 @@ func (n *Node) expireCalls() {
 		n.calls.forget(c)
 		switch {
 		case !sent:
-			n.answer(c, noLeader())
+			n.answer(c, n.nobody(c))
 		case c.req.Command != nil:
 			n.answer(c, &wire.Response{Code: wire.Unknown, Err: "no answer from " + string(c.target) + " in time; the write may still take effect"})
 		default:
-			n.router.failed(c.target)
+			n.targetFailed(c.target)
 			n.answer(c, &wire.Response{Code: wire.Failed, Err: "no answer from " + string(c.target) + " in time"})
 		}
 	}
@@ -256,30 +275,64 @@ func (n *Node) onResponse(from transport.Addr, resp *wire.Response) {
 	}
 	n.calls.forget(c)
 	if resp.Code == wire.NotLeader && n.now < c.hold {
-		n.router.failed(from)
-		n.tryAgain(c)
+		n.targetFailed(from)
+		n.sendAgain(c)
 		return
 	}
 	n.answer(c, resp)
 }
 
+// targetFailed lets other servers be asked before one that did not answer, or could not.
+func (n *Node) targetFailed(a transport.Addr) {
+	n.router.failed(a)
+	n.remotes.failed(n.now, a)
+}
+
+// sendAgain sends a call once more, which did not change anything where it was.
+func (n *Node) sendAgain(c *call) {
+	if n.server != nil && n.abroad(c.req) && n.now < c.hold {
+		n.sendElsewhere(c)
+		return
+	}
+	n.tryAgain(c)
+}
+
 // onPeerLost reacts to a server that cannot be reached.
 func (n *Node) onPeerLost(ev transport.Event) {
-	n.router.failed(ev.Peer)
+	n.targetFailed(ev.Peer)
 	if n.server != nil {
 		n.server.onPeerLost(ev)
 	}
 	if ev.Class != transport.RPC {
 		return
 	}
+	unsent := unsentIDs(ev.Unsent)
 	for _, c := range n.calls.sentTo(ev.Peer) {
+		again := unsent[c.sentAs]
 		n.calls.forget(c)
+		if again {
+			n.sendAgain(c)
+			continue
+		}
 		if c.req.Command != nil {
 			n.answer(c, &wire.Response{Code: wire.Unknown, Err: "lost the connection to " + string(ev.Peer) + "; the write may still take effect"})
 			continue
 		}
-		n.tryAgain(c)
+		n.sendAgain(c)
 	}
+}
+
+// unsentIDs are the numbers of the requests among payloads that never left this machine.
+func unsentIDs(payloads [][]byte) map[uint64]bool {
+	ids := map[uint64]bool{}
+	for _, p := range payloads {
+		if len(p) > 0 && p[0] == rpcRequest {
+			if id, ok := wire.RequestID(p[1:]); ok {
+				ids[id] = true
+			}
+		}
+	}
+	return ids
 }
 
 // sentTo lists the calls that wait for an answer of a peer, in the order they were sent.

@@ -218,6 +218,9 @@ func (n *Node) gossipChanged(p *pool) {
 			n.server.gossipChanged()
 		}
 	}
+	if p == n.wan {
+		n.remotes.update(n.cfg.Datacenter, n.wan.Members())
+	}
 	n.floodWAN()
 	n.releaseHeld()
 }

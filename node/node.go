@@ -41,9 +41,11 @@ type Node struct {
 	flood  flood
 	local  *agent.Local
 	router *router
-	calls  *calls
-	server *server // nil: a client agent
-	leave  leaving
+	// remotes are the servers of the other datacenters.
+	remotes *datacenters
+	calls   *calls
+	server  *server // nil: a client agent
+	leave   leaving
 }
 
 // New returns a node that has not done anything yet. disk is only looked at on a server.
@@ -67,6 +69,7 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 	}
 	n.local = agent.New(cfg.Agent.WithDefaults(), rng.Fork("agent"), n.now)
 	n.router = newRouter(cfg, rng.Fork("router"))
+	n.remotes = newDatacenters(rng.Fork("datacenters"))
 	n.calls = newCalls(rng.Fork("calls"))
 	if cfg.Server {
 		if n.server, err = newServer(n, disk); err != nil {

@@ -19,6 +19,8 @@ func (s *server) serveOperator(c *call) {
 		s.transferLeader(c)
 	case wire.AutopilotHealth:
 		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Health: s.health()}})
+	case wire.Datacenters:
+		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Datacenters: s.n.Datacenters()}})
 	case wire.BootstrapPromise, wire.BootstrapRelease:
 		s.serveBootstrap(c)
 	default:

@@ -163,7 +163,7 @@ func (s *server) serves(c *call) bool {
 	if r := c.req.Read; r != nil && r.Consistency == wire.Consistent && r.MinIndex == 0 && s.leader != "" {
 		return true // its index comes from the leader, its answer from here
 	}
-	return s.leads() || c.req.Operator != nil && bootstrapKind(c.req.Operator.Kind)
+	return s.leads() || c.req.Operator != nil && anyServerKind(c.req.Operator.Kind)
 }
 
 func (s *server) serve(c *call) {

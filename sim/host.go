@@ -320,7 +320,7 @@ func (h *Host) request(req *wire.Request, done func(*wire.Response)) {
 	h.token++
 	token := h.token
 	h.waiting[token] = done
-	if req.Read != nil && h.server && h.view.Allows(req.Read, h.Now(), h.Wall(), h.disk.machine.Index()) {
+	if req.Read != nil && req.Datacenter == "" && h.server && h.view.Allows(req.Read, h.Now(), h.Wall(), h.disk.machine.Index()) {
 		h.quick(token, req)
 		return
 	}

@@ -66,7 +66,7 @@ func (n *network) send(from *Host, e transport.Envelope) {
 		return
 	}
 	if to.state == hostDown {
-		n.tell(from, e.To, e.Class, transport.Refused, 2*n.latency())
+		n.tell(from, e.To, e.Class, transport.Refused, 2*n.latency(), e.Payload)
 		return
 	}
 	if n.filtered(to, e) {
@@ -127,12 +127,12 @@ func (n *network) datagram(l link, from, to *Host, e transport.Envelope) {
 	}
 }
 
-// tell lets a host notice that its connection to a peer is gone.
-func (n *network) tell(h *Host, peer transport.Addr, class transport.Class, what transport.EventType, after time.Duration) {
+// tell lets a host notice that its connection to a peer is gone, and what was not sent over it.
+func (n *network) tell(h *Host, peer transport.Addr, class transport.Class, what transport.EventType, after time.Duration, unsent ...[]byte) {
 	epoch := h.epoch
 	n.w.after(after, "peer", h.index, func() {
 		if h.epoch == epoch && h.state != hostDown {
-			h.input(func() { h.node.OnPeerEvent(transport.Event{Type: what, Class: class, Peer: peer}) })
+			h.input(func() { h.node.OnPeerEvent(transport.Event{Type: what, Class: class, Peer: peer, Unsent: unsent}) })
 		}
 	})
 }

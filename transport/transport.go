@@ -59,6 +59,8 @@ type Event struct {
 	Type  EventType
 	Class Class
 	Peer  Addr
+	// Unsent are payloads to the peer that certainly did not leave this machine. Of others it is not known.
+	Unsent [][]byte
 }
 
 // Handler takes what arrives. Its methods must not block for long; the payload belongs to the

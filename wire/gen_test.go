@@ -201,7 +201,7 @@ var genAnswer = rapid.Custom(func(t *rapid.T) *catalog.Answer {
 })
 
 var genRequest = rapid.Custom(func(t *rapid.T) Request {
-	q := Request{ID: draw(t, genUint), Hops: draw(t, rapid.Byte()), Timeout: genSeconds(t)}
+	q := Request{ID: draw(t, genUint), Hops: draw(t, rapid.Byte()), Timeout: genSeconds(t), Datacenter: draw(t, genText)}
 	switch draw(t, rapid.IntRange(0, 3)) {
 	case 0:
 		q.Command = draw(t, genBytes)
@@ -227,7 +227,7 @@ var (
 		return autopilot.Health{Healthy: draw(t, genBool), FailureTolerance: draw(t, rapid.Int()), Servers: draw(t, genList(genServerHealth))}
 	})
 	genOperatorReply = rapid.Custom(func(t *rapid.T) OperatorReply {
-		return OperatorReply{Servers: draw(t, genList(genRaftServer)), Index: draw(t, genUint), Health: draw(t, genOptional(genHealth))}
+		return OperatorReply{Servers: draw(t, genList(genRaftServer)), Index: draw(t, genUint), Health: draw(t, genOptional(genHealth)), Datacenters: draw(t, genStrings)}
 	})
 	genResult = rapid.Custom(func(t *rapid.T) catalog.Result {
 		return catalog.Result{OK: draw(t, genBool), Err: draw(t, genText), Index: draw(t, genUint), Txn: draw(t, genOptional(genTxnAnswer))}

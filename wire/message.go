@@ -10,13 +10,14 @@ import (
 // AppendRequest appends an encoded request to dst.
 func AppendRequest(dst []byte, q *Request) []byte {
 	dst = slices.Grow(dst, 48+len(q.Command))
-	p := appendArray(append(dst, Version), 6)
+	p := appendArray(append(dst, Version), 7)
 	p = appendUint(p, q.ID)
 	p = appendUint(p, uint64(q.Hops))
 	p = appendInt(p, int64(q.Timeout))
 	p = appendBytes(p, q.Command)
 	p = appendOptional(p, q.Read, appendRead)
-	return appendOptional(p, q.Operator, appendOperator)
+	p = appendOptional(p, q.Operator, appendOperator)
+	return appendString(p, q.Datacenter)
 }
 
 // DecodeRequest decodes what AppendRequest wrote. The command aliases p.
@@ -25,6 +26,10 @@ func DecodeRequest(p []byte) (Request, error) {
 	more := r.fields(6)
 	q := Request{ID: r.uint(), Hops: r.small(), Timeout: time.Duration(r.int()), Command: r.bytes(),
 		Read: readOptional(r, (*reader).read), Operator: readOptional(r, (*reader).operator)}
+	if more > 0 {
+		q.Datacenter = r.string()
+		more--
+	}
 	r.skip(more)
 	if q.Command != nil && q.Read != nil || q.Operator != nil && (q.Command != nil || q.Read != nil) {
 		r.fail("a request for several things")
@@ -33,6 +38,14 @@ func DecodeRequest(p []byte) (Request, error) {
 		return Request{}, err
 	}
 	return q, nil
+}
+
+// RequestID is the number of an encoded request; false if it is none.
+func RequestID(p []byte) (uint64, bool) {
+	r := begin(p)
+	r.fields(6)
+	id := r.uint()
+	return id, r.err == nil
 }
 
 func appendRead(p []byte, q *Read) []byte {
@@ -95,7 +108,7 @@ func DecodeResponse(p []byte) (Response, error) {
 // code reads how a request ended. Of an end that only a newer release knows it is not known here whether anything changed.
 func (r *reader) code() Code {
 	c := Code(r.small())
-	if c > Failed {
+	if c > NoPath {
 		return Unknown
 	}
 	return c

@@ -22,14 +22,19 @@ func (r *reader) operator() *Operator {
 }
 
 func appendOperatorReply(p []byte, o *OperatorReply) []byte {
-	p = appendList(appendArray(p, 3), o.Servers, appendRaftServer)
+	p = appendList(appendArray(p, 4), o.Servers, appendRaftServer)
 	p = appendUint(p, o.Index)
-	return appendOptional(p, o.Health, appendHealth)
+	p = appendOptional(p, o.Health, appendHealth)
+	return appendStrings(p, o.Datacenters)
 }
 
 func (r *reader) operatorReply() *OperatorReply {
 	more := r.fields(3)
 	o := &OperatorReply{Servers: readList(r, 7, (*reader).raftServer), Index: r.uint(), Health: readOptional(r, (*reader).health)}
+	if more > 0 {
+		o.Datacenters = r.strings()
+		more--
+	}
 	r.skip(more)
 	return o
 }

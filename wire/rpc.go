@@ -48,6 +48,8 @@ const (
 	BootstrapPromise
 	// BootstrapRelease takes the request for a promise back.
 	BootstrapRelease
+	// Datacenters asks any server for the datacenters it knows, nearest first.
+	Datacenters
 )
 
 // Operator is a request about the cluster itself, answered by the leader.
@@ -75,6 +77,8 @@ type OperatorReply struct {
 	Servers []RaftServer
 	Index   uint64
 	Health  *autopilot.Health
+	// Datacenters answers Datacenters.
+	Datacenters []string
 }
 
 // Request is what one node asks of another. Exactly one of Command, Read and Operator is set.
@@ -87,6 +91,8 @@ type Request struct {
 	Command  []byte // an encoded catalog.Command
 	Read     *Read
 	Operator *Operator
+	// Datacenter whose servers are to answer; empty: that of whom it is sent to.
+	Datacenter string
 }
 
 // Code says how a request ended.
@@ -106,6 +112,8 @@ const (
 	Busy
 	// Failed: the server failed at it; Err says why.
 	Failed
+	// NoPath: no live server of Request.Datacenter is known. Nothing was changed.
+	NoPath
 )
 
 // Response answers a Request.

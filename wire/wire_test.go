@@ -336,7 +336,7 @@ func TestRefused(t *testing.T) {
 	freshness := AppendRequest(nil, &Request{Read: &Read{Query: &catalog.AutopilotQuery{}, Consistency: 3}})
 	_, err = DecodeRequest(freshness)
 	require.ErrorIs(t, err, ErrMalformed)
-	r, err := DecodeResponse(AppendResponse(nil, &Response{Code: Failed + 1}))
+	r, err := DecodeResponse(AppendResponse(nil, &Response{Code: NoPath + 1}))
 	require.NoError(t, err)
 	require.Equal(t, Unknown, r.Code, "what a newer release alone knows may have changed something")
 	noNode := AppendResponse(nil, &Response{Answer: &catalog.Answer{Value: []string{"a"}}})

@@ -29,6 +29,9 @@ func instance(id, addr string, port int, status string, tags ...string) *catalog
 }
 
 func (f *fake) Do(_ context.Context, req *wire.Request) *wire.Response {
+	if req.Datacenter != "" && req.Datacenter != "dc2" {
+		return &wire.Response{Code: wire.NoPath, Err: "No path to datacenter"}
+	}
 	answer := func(v any) *wire.Response { return &wire.Response{Answer: &catalog.Answer{Value: v, Index: 1}} }
 	switch q := req.Read.Query.(type) {
 	case *catalog.NodeServicesQuery:
@@ -124,6 +127,10 @@ func TestAnswers(t *testing.T) {
 		{"node1.node.consul.", dns.TypeAAAA, 0, []string{}},
 		{"node1.node.consul.", dns.TypeTXT, 0, []string{`node1.node.consul. 0 IN TXT "rack=1"`}},
 		{"node1.node.dc9.consul.", dns.TypeA, dns.RcodeNameError, []string{}},
+		{"web.service.dc9.consul.", dns.TypeSRV, dns.RcodeNameError, []string{}},
+		{"node1.node.DC2.consul.", dns.TypeA, 0, []string{"node1.node.DC2.consul. 0 IN A 10.0.0.1"}},
+		{"v1.web.service.dc2.consul.", dns.TypeSRV, 0, []string{"v1.web.service.dc2.consul. 0 IN SRV 1 5 80 node1.node.dc2.consul."}},
+		{"_web._v2.service.dc2.consul.", dns.TypeSRV, 0, []string{"_web._v2.service.dc2.consul. 0 IN SRV 1 2 81 0a000002.addr.dc2.consul."}},
 		{"nobody.node.consul.", dns.TypeA, dns.RcodeNameError, []string{}},
 		{"v1.web.service.consul.", dns.TypeA, 0, []string{"v1.web.service.consul. 0 IN A 10.0.0.1"}},
 		{"_web._v1.service.consul.", dns.TypeSRV, 0, []string{"_web._v1.service.consul. 0 IN SRV 1 5 80 node1.node.dc1.consul."}},

@@ -186,7 +186,7 @@ func (q *query) target(i *catalog.CheckServiceNode, addr string) string {
 	if err != nil {
 		return dns.Fqdn(addr)
 	}
-	return hex.EncodeToString(ip.Unmap().AsSlice()) + ".addr." + strings.ToLower(q.cfg.Datacenter) + "." + q.zone()
+	return hex.EncodeToString(ip.Unmap().AsSlice()) + ".addr." + q.datacenter() + "." + q.zone()
 }
 
 // weightOf is the SRV weight of an instance in its state.

@@ -24,6 +24,7 @@ type query struct {
 	name   string // asked for, lower case, with a dot at the end
 	kind   uint16
 	domain string // the part of name that is ours
+	dc     string // the other datacenter that the name is of; empty: this one
 }
 
 // answer finds out whose name it is.
@@ -61,9 +62,8 @@ func (q *query) local() {
 		if i == 0 || !kinds[labels[i]] {
 			continue
 		}
-		if len(labels)-i-1 == 1 && labels[i+1] != strings.ToLower(q.cfg.Datacenter) {
-			q.missing() // there is no path to that datacenter
-			return
+		if i+1 < len(labels) && labels[i+1] != strings.ToLower(q.cfg.Datacenter) {
+			q.dc = labels[i+1]
 		}
 		q.byKind(labels[i], labels[:i])
 		return
@@ -106,7 +106,12 @@ func (q *query) read(what catalog.Query) (any, bool) {
 	if q.cfg.AllowStale {
 		level = wire.Stale
 	}
-	resp := q.s.backend.Do(ctx, &wire.Request{Read: &wire.Read{Query: what, Consistency: level}, Timeout: q.cfg.QueryTimeout})
+	resp := q.s.backend.Do(ctx, &wire.Request{Read: &wire.Read{Query: what, Consistency: level}, Timeout: q.cfg.QueryTimeout,
+		Datacenter: q.dc})
+	if resp.Code == wire.NoPath {
+		q.missing() // there is no such datacenter, or it is out of reach
+		return nil, false
+	}
 	if resp.Code != wire.OK || resp.Answer == nil {
 		q.s.log.Error("dns: lookup failed", "name", q.name, "error", resp.Err)
 		q.m.Rcode = dns.RcodeServerFailure
@@ -178,7 +183,15 @@ func (q *query) nameservers(section *[]dns.RR) {
 }
 
 func (q *query) nodeTarget(node string) string {
-	return strings.ToLower(node) + ".node." + strings.ToLower(q.cfg.Datacenter) + "." + q.zone()
+	return strings.ToLower(node) + ".node." + q.datacenter() + "." + q.zone()
+}
+
+// datacenter is the one that the answer is of.
+func (q *query) datacenter() string {
+	if q.dc != "" {
+		return q.dc
+	}
+	return strings.ToLower(q.cfg.Datacenter)
 }
 
 // address is the A or AAAA record of an IP address, nil if it is of the other kind than asked for, or no IP.

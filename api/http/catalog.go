@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"concord/catalog"
+	"concord/wire"
 )
 
 // routes are the endpoints but for the KV store.
@@ -21,7 +22,7 @@ var (
 var catalogRoutes = []route{
 	{"/v1/catalog/register", put, (*request).catalogRegister},
 	{"/v1/catalog/deregister", put, (*request).catalogDeregister},
-	{"/v1/catalog/datacenters", get, func(q *request) (any, error) { return []string{q.s.cfg.Datacenter}, nil }},
+	{"/v1/catalog/datacenters", get, (*request).datacenters},
 	{"/v1/catalog/nodes", get, func(q *request) (any, error) { return q.list(&catalog.NodesQuery{NodeMeta: q.nodeMeta()}) }},
 	{"/v1/catalog/services", get, func(q *request) (any, error) { return q.read(&catalog.ServicesQuery{NodeMeta: q.nodeMeta()}) }},
 	{"/v1/catalog/service/", get, (*request).catalogService},
@@ -67,10 +68,8 @@ func (q *request) catalogRegister() (any, error) {
 	if err := q.decode(&c); err != nil {
 		return nil, err
 	}
-	if err := q.ownDatacenter(c.Datacenter); err != nil {
-		return nil, err
-	}
-	c.Datacenter = q.s.cfg.Datacenter
+	q.inDatacenter(c.Datacenter)
+	c.Datacenter = q.datacenter()
 	_, err := q.write(&c)
 	return true, err
 }
@@ -80,18 +79,19 @@ func (q *request) catalogDeregister() (any, error) {
 	if err := q.decode(&c); err != nil {
 		return nil, err
 	}
-	if err := q.ownDatacenter(c.Datacenter); err != nil {
-		return nil, err
-	}
+	q.inDatacenter(c.Datacenter)
 	_, err := q.write(&c)
 	return true, err
 }
 
-func (q *request) ownDatacenter(dc string) error {
-	if dc != "" && dc != q.s.cfg.Datacenter {
-		return &status{http.StatusInternalServerError, "No path to datacenter"}
+// datacenters lists the datacenters that the servers of this one know, nearest first.
+func (q *request) datacenters() (any, error) {
+	q.dc = ""
+	r, err := q.operator(wire.Operator{Kind: wire.Datacenters})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return r.Datacenters, nil
 }
 
 func (q *request) catalogService() (any, error) {

@@ -114,13 +114,13 @@ func TestAnswers(t *testing.T) {
 		{"kv method", "POST", "/v1/kv/a", "", nil, 405, "method POST not allowed\n"},
 		{"no leader", "GET", "/v1/kv/a", "", &wire.Response{Code: wire.NoLeader, Err: "x"}, 500, "No cluster leader"},
 		{"busy", "PUT", "/v1/kv/a", "v", &wire.Response{Code: wire.Busy, Err: "try again"}, 429, "try again"},
-		{"other datacenter", "GET", "/v1/kv/a?dc=dc9", "", nil, 500, "No path to datacenter"},
+		{"other datacenter", "GET", "/v1/kv/a?dc=dc9", "", noPath, 500, "No path to datacenter"},
 		{"own datacenter", "GET", "/v1/kv/a?dc=dc1&raw", "", answer(entry), 200, "hi"},
 		{"both consistencies", "GET", "/v1/kv/a?stale&consistent", "", nil, 400, "Cannot specify ?stale with ?consistent, conflicting semantics."},
 		{"index", "GET", "/v1/kv/a?index=x", "", nil, 400, "Invalid index"},
 		{"wait", "GET", "/v1/kv/a?index=1&wait=x", "", nil, 400, "Invalid wait time"},
 		{"leader", "GET", "/v1/status/leader", "", nil, 200, `"127.0.0.1:8300"`},
-		{"datacenters", "GET", "/v1/catalog/datacenters", "", nil, 200, `["dc1"]`},
+		{"datacenters", "GET", "/v1/catalog/datacenters?dc=dc2", "", &wire.Response{Operator: &wire.OperatorReply{Datacenters: []string{"dc1", "dc0"}}}, 200, `["dc1","dc0"]`},
 		{"no service", "GET", "/v1/catalog/service/", "", nil, 400, "Missing service name"},
 		{"nodes", "GET", "/v1/catalog/nodes", "", answer([]*catalog.Node{}), 200, "[]"},
 		{"unknown node", "GET", "/v1/catalog/node/x", "", answer((*catalog.NodeServices)(nil)), 200, "null"},
@@ -148,6 +148,37 @@ func TestAnswers(t *testing.T) {
 			}
 			require.Contains(t, w.Body.String(), c.want)
 		})
+	}
+}
+
+var noPath = &wire.Response{Code: wire.NoPath, Err: "No path to datacenter"}
+
+// What is asked of another datacenter goes there, whatever it is; what is about this agent, or names this datacenter, does not.
+func TestDatacenterOfRequests(t *testing.T) {
+	t.Parallel()
+	for target, c := range map[string]struct{ method, body, want string }{
+		"/v1/kv/a?dc=dc2":                       {"GET", "", "dc2"},
+		"/v1/kv/a?dc=dc1":                       {"GET", "", ""},
+		"/v1/kv/b?dc=dc2":                       {"PUT", "v", "dc2"},
+		"/v1/kv/c?dc=dc2&recurse":               {"DELETE", "", "dc2"},
+		"/v1/txn?dc=dc2":                        {"PUT", `[{"KV":{"Verb":"set","Key":"a","Value":"dg=="}}]`, "dc2"},
+		"/v1/txn?dc=dc3":                        {"PUT", `[{"KV":{"Verb":"get","Key":"a"}}]`, "dc3"},
+		"/v1/catalog/nodes?dc=dc2":              {"GET", "", "dc2"},
+		"/v1/catalog/datacenters?dc=dc2":        {"GET", "", ""},
+		"/v1/catalog/register?dc=dc2":           {"PUT", `{"Node":"n","Address":"1.2.3.4"}`, "dc2"},
+		"/v1/catalog/register":                  {"PUT", `{"Node":"n","Address":"1.2.3.4","Datacenter":"dc3"}`, "dc3"},
+		"/v1/catalog/deregister?dc=dc2":         {"PUT", `{"Node":"n","Datacenter":"dc1"}`, ""},
+		"/v1/health/service/web?dc=dc2&passing": {"GET", "", "dc2"},
+		"/v1/status/leader?dc=dc2":              {"GET", "", "dc2"},
+		"/v1/status/peers?dc=dc2":               {"GET", "", "dc2"},
+		"/v1/operator/raft/configuration?dc=d2": {"GET", "", "d2"},
+		"/v1/operator/autopilot/health?dc=dc2":  {"GET", "", "dc2"},
+		"/v1/snapshot?dc=dc2":                   {"GET", "", "dc2"},
+	} {
+		f := &fake{resp: noPath}
+		request1(t, f, c.method, target, c.body)
+		require.NotNil(t, f.asked, target)
+		require.Equal(t, c.want, f.asked.Datacenter, target)
 	}
 }
 

@@ -223,7 +223,7 @@ func (q *request) kvWrite(c *catalog.KVWrite) (any, error) {
 	if err := catalog.Validate(c); err != nil {
 		return nil, badRequest("%s", err.Error())
 	}
-	resp := q.s.backend.Do(q.r.Context(), &wire.Request{Command: wire.AppendCommand(nil, c)})
+	resp := q.do(&wire.Request{Command: wire.AppendCommand(nil, c)})
 	if err := failure(resp); err != nil {
 		return nil, err
 	}

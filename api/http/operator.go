@@ -14,8 +14,8 @@ import (
 
 // operatorRoutes: https://developer.hashicorp.com/consul/api-docs/operator and .../status
 var operatorRoutes = []route{
-	{"/v1/status/leader", get, func(q *request) (any, error) { return q.s.backend.Leader(q.r.Context()) }},
-	{"/v1/status/peers", get, func(q *request) (any, error) { return q.s.backend.Peers(q.r.Context()) }},
+	{"/v1/status/leader", get, (*request).leader},
+	{"/v1/status/peers", get, (*request).peers},
 	{"/v1/operator/raft/configuration", get, (*request).raftConfiguration},
 	{"/v1/operator/raft/peer", []string{http.MethodDelete}, (*request).raftRemovePeer},
 	{"/v1/operator/raft/transfer-leader", []string{http.MethodPost, http.MethodPut}, (*request).transferLeader},
@@ -25,11 +25,45 @@ var operatorRoutes = []route{
 }
 
 func (q *request) operator(op wire.Operator) (*wire.OperatorReply, error) {
-	resp := q.s.backend.Do(q.r.Context(), &wire.Request{Operator: &op})
+	resp := q.do(&wire.Request{Operator: &op})
 	if err := failure(resp); err != nil {
 		return nil, err
 	}
 	return resp.Operator, nil
+}
+
+// raftServers are the servers in the Raft configuration of another datacenter.
+func (q *request) raftServers() ([]wire.RaftServer, error) {
+	r, err := q.operator(wire.Operator{Kind: wire.RaftConfiguration})
+	if err != nil {
+		return nil, err
+	}
+	return r.Servers, nil
+}
+
+func (q *request) leader() (any, error) {
+	if q.dc == "" {
+		return q.s.backend.Leader(q.r.Context())
+	}
+	servers, err := q.raftServers()
+	for _, s := range servers {
+		if s.Leader {
+			return s.Address, nil
+		}
+	}
+	return "", err
+}
+
+func (q *request) peers() (any, error) {
+	if q.dc == "" {
+		return q.s.backend.Peers(q.r.Context())
+	}
+	servers, err := q.raftServers()
+	addrs := make([]string, 0, len(servers))
+	for _, s := range servers {
+		addrs = append(addrs, s.Address)
+	}
+	return addrs, err
 }
 
 func (q *request) raftConfiguration() (any, error) {

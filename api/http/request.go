@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type request struct {
 	params url.Values
 	code   int // of the answer, if it is not 200 nor an error
 
+	dc       string // the other datacenter that is asked; empty: this one
 	level    wire.Consistency
 	minIndex uint64
 	wait     time.Duration
@@ -78,11 +80,36 @@ func (q *request) parse() error {
 	case consistent:
 		q.level = wire.Consistent
 	}
-	if dc := q.params.Get("dc"); dc != "" && dc != q.s.cfg.Datacenter {
-		return &status{http.StatusInternalServerError, "No path to datacenter"}
-	}
+	q.inDatacenter(q.params.Get("dc"))
 	return q.parseWait()
 }
+
+// inDatacenter lets the request be answered by a datacenter; "": by the one it is for already.
+func (q *request) inDatacenter(dc string) {
+	switch dc {
+	case "":
+	case q.s.cfg.Datacenter:
+		q.dc = ""
+	default:
+		q.dc = dc
+	}
+}
+
+// datacenter is the one that answers.
+func (q *request) datacenter() string {
+	if q.dc == "" {
+		return q.s.cfg.Datacenter
+	}
+	return q.dc
+}
+
+// Do carries what the request needs to the servers of its datacenter.
+func (q *request) Do(ctx context.Context, req *wire.Request) *wire.Response {
+	req.Datacenter = q.dc
+	return q.s.backend.Do(ctx, req)
+}
+
+func (q *request) do(req *wire.Request) *wire.Response { return q.Do(q.r.Context(), req) }
 
 func (q *request) parseWait() error {
 	if v := q.params.Get("index"); v != "" {
@@ -146,7 +173,7 @@ func (q *request) nodeMeta() map[string]string {
 
 // read asks the catalog, with the parameters of the request, and sets the headers that describe the answer.
 func (q *request) read(what catalog.Query) (any, error) {
-	resp := q.s.backend.Do(q.r.Context(), &wire.Request{Read: &wire.Read{Query: what, Consistency: q.level, MinIndex: q.minIndex, Wait: q.wait}})
+	resp := q.do(&wire.Request{Read: &wire.Read{Query: what, Consistency: q.level, MinIndex: q.minIndex, Wait: q.wait}})
 	if err := failure(resp); err != nil {
 		return nil, err
 	}
@@ -198,7 +225,7 @@ func (q *request) write(c catalog.Command) (*catalog.Result, error) {
 	if err := catalog.Validate(c); err != nil {
 		return nil, badRequest("%s", err.Error())
 	}
-	resp := q.s.backend.Do(q.r.Context(), &wire.Request{Command: wire.AppendCommand(nil, c)})
+	resp := q.do(&wire.Request{Command: wire.AppendCommand(nil, c)})
 	if err := failure(resp); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func (q *request) snapshot() (any, error) {
 	if q.r.Method == http.MethodPut {
 		return nil, q.restore()
 	}
-	saved, err := archive.Save(q.r.Context(), q.s.backend, q.level, q.s.cfg.TempDir)
+	saved, err := archive.Save(q.r.Context(), q, q.level, q.s.cfg.TempDir)
 	if err != nil {
 		return nil, archiveFailure(err)
 	}
@@ -30,7 +30,7 @@ func (q *request) snapshot() (any, error) {
 
 // restore answers once the whole cluster's state is that of the archive in the body.
 func (q *request) restore() error {
-	m, err := archive.Restore(q.r.Context(), q.s.backend, q.r.Body, q.s.cfg.TempDir)
+	m, err := archive.Restore(q.r.Context(), q, q.r.Body, q.s.cfg.TempDir)
 	if err != nil {
 		return archiveFailure(err)
 	}

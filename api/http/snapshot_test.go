@@ -45,7 +45,7 @@ func TestSnapshot(t *testing.T) {
 		{"PUT", "/v1/snapshot", w.Body.String(), &wire.Response{Code: wire.Refused, Err: "no"}, 400, "no"},
 		{"GET", "/v1/snapshot", "", &wire.Response{Code: wire.NoLeader}, 500, "No cluster leader"},
 		{"GET", "/v1/snapshot", "", answer([]string{}), 500, "the servers run another version"},
-		{"GET", "/v1/snapshot?dc=dc9", "", nil, 500, "No path to datacenter"},
+		{"GET", "/v1/snapshot?dc=dc9", "", noPath, 500, "No path to datacenter"},
 		{"POST", "/v1/snapshot", "", nil, 405, "method POST not allowed"},
 	} {
 		got := request1(t, &fake{resp: c.resp}, c.method, c.target, c.body)

@@ -78,7 +78,7 @@ func (q *request) txnOps() ([]catalog.TxnOp, error) {
 			return nil, &status{http.StatusNotImplemented,
 				fmt.Sprintf("Operation %d is about an intention or a session, which are not served yet by Concord", i)}
 		}
-		if op := in[i].op(q.s.cfg.Datacenter); op != nil {
+		if op := in[i].op(q.datacenter()); op != nil {
 			ops = append(ops, *op)
 		}
 	}
@@ -152,7 +152,7 @@ type txnReadAnswer struct {
 }
 
 func (q *request) txnRead(ops []catalog.TxnOp) (any, error) {
-	resp := q.s.backend.Do(q.r.Context(), &wire.Request{Read: &wire.Read{Query: &catalog.TxnQuery{Ops: ops}, Consistency: q.level}})
+	resp := q.do(&wire.Request{Read: &wire.Read{Query: &catalog.TxnQuery{Ops: ops}, Consistency: q.level}})
 	if err := failure(resp); err != nil {
 		return nil, err
 	}

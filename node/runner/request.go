@@ -108,7 +108,7 @@ func (r *Runner) Do(ctx context.Context, req *wire.Request) *wire.Response {
 // quick answers a read without the loop, if the node's view allows it; nil: it does not.
 func (r *Runner) quick(req *wire.Request) *wire.Response {
 	view := r.view.Load()
-	if req.Read == nil || view == nil {
+	if req.Read == nil || req.Datacenter != "" || view == nil {
 		return nil
 	}
 	index := r.opts.Disk.Machine.Index()

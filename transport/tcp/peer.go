@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,7 +58,7 @@ func (p *peer) push(payload []byte) bool {
 		p.mu.Unlock()
 		p.t.count.dropped.Add(1)
 		if first {
-			p.tell(transport.Unreachable)
+			p.tell(transport.Unreachable, payload)
 		}
 		return true
 	}
@@ -77,17 +78,19 @@ func (p *peer) signal() {
 	}
 }
 
-// maxTelling bounds the events about one peer that the handler has not taken yet; more would tell it nothing new.
-const maxTelling = 2
+// maxTelling bounds the events about one peer that the handler has not taken yet. More would tell it nothing new but which payloads were
+// not sent, and it takes those for lost then.
+const maxTelling = 8
 
-// tell lets the handler know. The sender may be the very loop that takes events, so another goroutine does it.
-func (p *peer) tell(what transport.EventType) {
+// tell lets the handler know, with the payloads that were not sent. The sender may be the very loop that takes events, so another
+// goroutine does it.
+func (p *peer) tell(what transport.EventType, unsent ...[]byte) {
 	if p.telling.Add(1) > maxTelling {
 		p.telling.Add(-1)
 		return
 	}
 	p.t.run(func() {
-		p.t.handler.PeerEvent(transport.Event{Type: what, Class: p.key.class, Peer: p.key.addr})
+		p.t.handler.PeerEvent(transport.Event{Type: what, Class: p.key.class, Peer: p.key.addr, Unsent: unsent})
 		p.telling.Add(-1)
 	})
 }
@@ -173,7 +176,7 @@ func payloadBytes(frames [][]byte) (n int) {
 // flush writes frames; those that cannot be written are lost, and the handler is told.
 func (p *peer) flush(c net.Conn, frames [][]byte) {
 	if c == nil {
-		c = p.open()
+		c = p.open(slices.Clone(frames)) // the queue is used again
 	}
 	if c == nil {
 		p.t.count.dropped.Add(uint64(len(frames)))
@@ -190,25 +193,25 @@ func (p *peer) flush(c net.Conn, frames [][]byte) {
 }
 
 // open opens a connection for what is to be sent, unless that failed so recently that there is no use.
-func (p *peer) open() net.Conn {
+func (p *peer) open(frames [][]byte) net.Conn {
 	if !dialable(p.key.addr) || time.Now().Before(p.retryAt) {
-		p.tell(transport.Unreachable)
+		p.tell(transport.Unreachable, frames...)
 		return nil
 	}
-	return p.dial()
+	return p.dial(frames)
 }
 
 // findOut dials because a connection broke. It may mean that the peer's process has ended: dialing at once tells, and
 // a killed leader is so noticed within a millisecond. If it has not, what was under way may still be lost.
 func (p *peer) findOut() {
 	p.retryAt = time.Time{}
-	if p.open() != nil {
+	if p.open(nil) != nil {
 		p.tell(transport.Unreachable)
 	}
 }
 
-// dial opens a connection, nil if that fails, which the handler is told.
-func (p *peer) dial() net.Conn {
+// dial opens a connection for frames, nil if that fails, which the handler is told.
+func (p *peer) dial(frames [][]byte) net.Conn {
 	p.t.count.dials.Add(1)
 	ctx, cancel := context.WithTimeout(p.t.ctx, p.t.cfg.DialTimeout)
 	defer cancel()
@@ -220,7 +223,7 @@ func (p *peer) dial() net.Conn {
 		}
 	}
 	if err != nil {
-		p.failed(err)
+		p.failed(err, frames)
 		return nil
 	}
 	p.failures, p.retryAt = 0, time.Time{}
@@ -237,16 +240,16 @@ func (p *peer) dial() net.Conn {
 // minBackoff is the pause after the first failed attempt; it doubles with each.
 const minBackoff = 10 * time.Millisecond
 
-func (p *peer) failed(err error) {
+func (p *peer) failed(err error, unsent [][]byte) {
 	pause := min(minBackoff<<min(p.failures, 20), p.t.cfg.BackoffMax)
 	p.failures++
 	p.retryAt = time.Now().Add(pause/2 + rand.N(pause/2+1)) // not all peers at once
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		p.t.count.refused.Add(1)
-		p.tell(transport.Refused)
+		p.tell(transport.Refused, unsent...)
 		return
 	}
-	p.tell(transport.Unreachable)
+	p.tell(transport.Unreachable, unsent...)
 }
 
 // idle tells whether a connection may be closed because it was silent, and then writes to it no more.

@@ -89,7 +89,7 @@ func TestAnswersReachAPeerThatDoesNotListen(t *testing.T) {
 	server.Send(transport.Envelope{To: label, Class: transport.RPC, Payload: []byte("answer")})
 	require.Equal(t, "answer", string(gotClient.next(t).Payload))
 	server.Send(transport.Envelope{To: "node:2", Class: transport.RPC, Payload: []byte("x")})
-	require.Equal(t, transport.Event{Type: transport.Unreachable, Class: transport.RPC, Peer: "node:2"}, got.event(t))
+	require.Equal(t, transport.Event{Type: transport.Unreachable, Class: transport.RPC, Peer: "node:2", Unsent: [][]byte{[]byte("x")}}, got.event(t))
 }
 
 func TestOrderAndSizes(t *testing.T) {
@@ -129,7 +129,7 @@ func TestNothingListens(t *testing.T) {
 	l.Close()
 	a, got, _ := open(t, Config{})
 	a.Send(transport.Envelope{To: addr, Class: transport.RPC, Payload: []byte("x")})
-	require.Equal(t, transport.Event{Type: transport.Refused, Class: transport.RPC, Peer: addr}, got.event(t))
+	require.Equal(t, transport.Event{Type: transport.Refused, Class: transport.RPC, Peer: addr, Unsent: [][]byte{[]byte("x")}}, got.event(t))
 	require.EqualValues(t, 1, a.Stats().Dropped)
 }
 
