@@ -45,6 +45,9 @@ func (a *applier) apply(cmd Command) (Result, []Topic, error) {
 	case *TxnWrite:
 		result.Txn = a.txnWrite(c)
 		result.OK = len(result.Txn.Errors) == 0
+	case *UpdateCoordinates:
+		a.live = make(map[Topic]bool)
+		a.updateCoordinates(c)
 	case *SetAutopilot:
 		a.live = make(map[Topic]bool)
 		result.OK = a.setAutopilot(c)

@@ -1,10 +1,13 @@
 package catalog
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"concord/swim/coordinate"
 )
 
 // record is a kind of record with one example.
@@ -29,6 +32,8 @@ func records() []record {
 	service := &NodeService{Kind: "k", ID: "i", Service: "s", Tags: []string{"", "t"}, Address: "a", TaggedAddresses: map[string]ServiceAddress{"lan": {"x", -1}}, Meta: map[string]string{"a": "b"}, Port: 65535, Weights: &Weights{-2, 300}, EnableTagOverride: true, RaftIndex: RaftIndex{1, 2}}
 	check := &HealthCheck{Node: "n", CheckID: "c", Name: "x", Status: "passing", Notes: "no", Output: "out", ServiceID: "s", ServiceName: "t", ServiceTags: []string{"u"}, Type: "http",
 		Definition: CheckDefinition{HTTP: "h", TLSSkipVerify: true, Header: map[string][]string{"a": {"b", "c"}, "d": nil}, Method: "M", TCP: "t", Interval: "1s", Timeout: "2s", DeregisterCriticalServiceAfter: "3m"}, RaftIndex: RaftIndex{7, 8}}
+	place := &Coordinate{Node: "n", Coord: coordinate.New(), RaftIndex: RaftIndex{1 << 40, 3}}
+	place.Coord.Vec[7], place.Coord.Adjustment = -0.25, math.Pi
 	config := &AutopilotConfig{true, -5, 6, 7, 8, RaftIndex{9, 10}}
 	entry := &DirEntry{LockIndex: 3, Key: "key", Flags: 1 << 63, Value: []byte("v"), Session: "s", RaftIndex: RaftIndex{4, 5}}
 	entryAgain := func(b []byte) ([]byte, error) {
@@ -46,6 +51,7 @@ func records() []record {
 		{"entry", appendEntry(nil, entry), entryAgain},
 		{"index", encodeIndex(indexRecord{1 << 40, true}), again(decodeIndex, encodeIndex)},
 		{"graves", encodeGraveStats(graveStats{1, 1 << 60}), again(decodeGraveStats, encodeGraveStats)},
+		{"coordinate", encodeCoordinate(place), again(decodeCoordinate, encodeCoordinate)},
 		{"count", encodeCount(1000), again(decodeCount, encodeCount)},
 	}
 }

@@ -1,6 +1,7 @@
 package catalog
 
-// Command is a change of the catalog: a *Register, *Deregister, *KVWrite, *TxnWrite or *SetAutopilot.
+// Command is a change of the catalog: a *Register, *Deregister, *KVWrite, *TxnWrite, *UpdateCoordinates or
+// *SetAutopilot.
 // Commands are what the log carries; all that an outcome depends on, time included, is in them.
 type Command interface{ command() }
 

@@ -25,6 +25,7 @@ const (
 	tableGraves       byte = 0x1a // index, topic: the dead among tableIndexes, oldest first
 	tableGraveStats   byte = 0x1b // class of topics -> how many graves, and the floor
 	tableConfig       byte = 0x1c // name -> configuration
+	tableCoordinates  byte = 0x1d // node -> Coordinate
 )
 
 const (

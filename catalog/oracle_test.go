@@ -14,12 +14,13 @@ type oracle struct {
 	services  map[[2]string]NodeService // node, service ID
 	checks    map[[2]string]HealthCheck // node, check ID
 	kv        map[string]DirEntry
+	coords    map[string]Coordinate
 	autopilot *AutopilotConfig
 	answer    *TxnAnswer // of the last transaction that wrote
 }
 
 func newOracle() *oracle {
-	return &oracle{map[string]Node{}, map[[2]string]NodeService{}, map[[2]string]HealthCheck{}, map[string]DirEntry{}, nil, nil}
+	return &oracle{map[string]Node{}, map[[2]string]NodeService{}, map[[2]string]HealthCheck{}, map[string]DirEntry{}, map[string]Coordinate{}, nil, nil}
 }
 
 func lower(s string) string { return strings.ToLower(s) }
@@ -46,6 +47,10 @@ func (o *oracle) apply(i uint64, cmd Command) (ok bool, refused bool) {
 	case *TxnWrite:
 		o.answer = o.txn(i, c.Ops)
 		return len(o.answer.Errors) == 0, false
+	case *UpdateCoordinates:
+		for _, u := range c.Updates {
+			o.place(i, u)
+		}
 	case *SetAutopilot:
 		cur := uint64(0)
 		if o.autopilot != nil {
@@ -76,8 +81,69 @@ func (o *oracle) dropService(n, id string) {
 	}
 }
 
+func (o *oracle) place(i uint64, u Coordinate) {
+	n, there := o.nodes[lower(u.Node)]
+	if !there {
+		return
+	}
+	u.Node = n.Node
+	old, exists := o.coords[lower(u.Node)]
+	u.RaftIndex = RaftIndex{i, i}
+	if exists {
+		u.RaftIndex = old.RaftIndex
+		if u == old {
+			return
+		}
+		u.ModifyIndex = i
+	}
+	o.coords[lower(u.Node)] = u
+}
+
+// sortNear is an insertion sort by distance.
+func sortNear[T any](o *oracle, from string, list []T, nodeOf func(T) string) []T {
+	source, known := o.coords[lower(from)]
+	if !known {
+		return list
+	}
+	farther := func(a, b string) bool {
+		x, okA := o.coords[lower(a)]
+		y, okB := o.coords[lower(b)]
+		switch {
+		case lower(b) == lower(from):
+			return lower(a) != lower(from)
+		case lower(a) == lower(from):
+			return false
+		case okA && okB:
+			return source.Coord.Distance(&x.Coord) > source.Coord.Distance(&y.Coord)
+		}
+		return okB && !okA
+	}
+	list = slices.Clone(list)
+	for i := range list {
+		for j := i; j > 0 && farther(nodeOf(list[j-1]), nodeOf(list[j])); j-- {
+			list[j-1], list[j] = list[j], list[j-1]
+		}
+	}
+	return list
+}
+
+func (o *oracle) near(q *NearQuery) any {
+	switch list := o.run(q.Query).(type) {
+	case []*Node:
+		return sortNear(o, q.Node, list, func(n *Node) string { return n.Node })
+	case []*ServiceNode:
+		return sortNear(o, q.Node, list, func(n *ServiceNode) string { return n.Node })
+	case []*HealthCheck:
+		return sortNear(o, q.Node, list, func(n *HealthCheck) string { return n.Node })
+	case []*CheckServiceNode:
+		return sortNear(o, q.Node, list, func(n *CheckServiceNode) string { return n.Node.Node })
+	}
+	panic("not to be sorted")
+}
+
 func (o *oracle) dropNode(n string) {
 	delete(o.nodes, n)
+	delete(o.coords, n)
 	for k := range o.services {
 		if k[0] == n {
 			delete(o.services, k)
@@ -338,6 +404,21 @@ func (o *oracle) run(q Query) any {
 		return append([]string{}, sortedKeys(set, strings.Compare)...)
 	case *AutopilotQuery:
 		return o.autopilot
+	case *NearQuery:
+		return o.near(q)
+	case *CoordinatesQuery:
+		list := []*Coordinate{}
+		for _, k := range sortedKeys(o.coords, strings.Compare) {
+			c := o.coords[k]
+			list = append(list, &c)
+		}
+		return list
+	case *CoordinateQuery:
+		list := []*Coordinate{}
+		if c, there := o.coords[lower(q.Node)]; there {
+			list = append(list, &c)
+		}
+		return list
 	}
 	panic("unknown query")
 }

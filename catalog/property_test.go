@@ -11,6 +11,7 @@ import (
 
 	"concord/store"
 	"concord/store/memstore"
+	"concord/swim/coordinate"
 )
 
 // machine is a catalog in a store.
@@ -64,7 +65,15 @@ var (
 func pick[T any](t *rapid.T, from []T, what string) T { return rapid.SampledFrom(from).Draw(t, what) }
 
 func drawCommand(t *rapid.T, index uint64) Command {
-	switch rapid.IntRange(0, 11).Draw(t, "command") {
+	switch rapid.IntRange(0, 13).Draw(t, "command") {
+	case 12, 13:
+		u := &UpdateCoordinates{}
+		for range rapid.IntRange(1, 3).Draw(t, "updates") {
+			c := Coordinate{Node: pick(t, someNodes, "node"), Coord: coordinate.New()}
+			c.Coord.Vec[0] = float64(rapid.IntRange(-2, 2).Draw(t, "at")) / 100
+			u.Updates = append(u.Updates, c)
+		}
+		return u
 	case 0, 1, 2, 3:
 		return drawRegister(t)
 	case 4, 5:
@@ -128,7 +137,10 @@ func drawRegister(t *rapid.T) Command {
 
 // allQueries is a query of each kind for each thing there can be.
 func allQueries() []Query {
-	all := []Query{&AutopilotQuery{}}
+	all := []Query{&AutopilotQuery{}, &CoordinatesQuery{}}
+	for _, n := range append([]string{"none"}, someNodes...) {
+		all = append(all, &CoordinateQuery{n})
+	}
 	for _, meta := range someMetas[1:] {
 		all = append(all, &NodesQuery{meta}, &ServicesQuery{meta})
 		for _, s := range append([]string{"passing", "odd"}, "any", "critical") {
@@ -197,6 +209,7 @@ func checkAgainstOracle(t *rapid.T, graves, batch uint64) {
 		}
 		asked := drawTxn(t, o, index, readVerbs)
 		sameTxn(t, o.txn(index, asked), m.run(t, &TxnQuery{asked}).Value.(*TxnAnswer))
+		checkNear(t, m, o)
 		woken := watches.Touched(topics)
 		require.True(t, slices.IsSorted(woken))
 		for i := range watched {
@@ -207,6 +220,18 @@ func checkAgainstOracle(t *rapid.T, graves, batch uint64) {
 		checkGraves(t, m)
 	}
 	checkEmptied(t, m, index)
+}
+
+// checkNear checks the order of answers by distance. What watches them is not woken by what only changes their order.
+func checkNear(t *rapid.T, m *machine, o *oracle) {
+	near := &NearQuery{Node: pick(t, append([]string{"none"}, someNodes...), "from")}
+	for _, q := range []Query{&NodesQuery{}, &ServiceNodesQuery{Service: "web"}, &HealthServiceQuery{Service: "web"},
+		&ServiceChecksQuery{Service: "web"}, &StateChecksQuery{State: HealthAny}} {
+		near.Query = q
+		got := m.run(t, near)
+		require.Equal(t, show(o.run(near)), show(got.Value))
+		require.Equal(t, m.run(t, q).Index, got.Index)
+	}
 }
 
 func checkWatch(t *rapid.T, w *watching, got Answer, want any, index uint64, woken, precise bool, cmd Command) {
@@ -229,7 +254,7 @@ func checkWatch(t *rapid.T, w *watching, got Answer, want any, index uint64, wok
 // checkGraves checks that the graves are as many as counted, within their bound, and those of the dead.
 func checkGraves(t *rapid.T, m *machine) {
 	r := reader{view: m.store}
-	for class := TopicNodes; class <= TopicServiceHealth; class++ {
+	for class := TopicNodes; class <= TopicCoordinate; class++ {
 		count := uint64(0)
 		r.scan([]byte{tableGraves, byte(class)}, func(k, _ []byte) bool {
 			count++
@@ -302,6 +327,10 @@ func show(v any) string {
 	case []*CheckServiceNode:
 		for _, c := range v {
 			fmt.Fprintf(&b, "%#v\n%s%s", *c.Node, showService(c.Service), show(c.Checks))
+		}
+	case []*Coordinate:
+		for _, c := range v {
+			fmt.Fprintf(&b, "%#v\n", *c)
 		}
 	case *DirEntry:
 		if v != nil {

@@ -108,4 +108,6 @@ const (
 	TopicNodeChecks                         // the checks of one node
 	TopicServiceChecks                      // the checks of a service's instances
 	TopicServiceHealth                      // the checks of the nodes that a service's instances are on
+	TopicCoordinates                        // the coordinates of all nodes
+	TopicCoordinate                         // the coordinate of one node
 )

@@ -198,6 +198,7 @@ func (a *applier) deleteNode(n *Node) {
 	for _, check := range a.checks(key(tableChecks, noService, part)) {
 		a.deleteCheck(part, check)
 	}
+	a.deleteCoordinate(n)
 	a.delete(key(tableNodes, part))
 	a.touch(Topic{Kind: TopicNodes})
 	a.touchNode(n)

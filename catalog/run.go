@@ -39,6 +39,12 @@ func Topics(q Query) []Topic {
 		return []Topic{{Kind: TopicKV, Name: q.Prefix, Prefix: true}}
 	case *KVKeysQuery:
 		return []Topic{{Kind: TopicKV, Name: q.Prefix, Prefix: true}}
+	case *CoordinatesQuery:
+		return []Topic{{Kind: TopicCoordinates}}
+	case *CoordinateQuery:
+		return []Topic{topicCoordinate(q.Node)}
+	case *NearQuery:
+		return Topics(q.Query)
 	case *AutopilotQuery:
 		return []Topic{{Kind: TopicAutopilot}}
 	}
@@ -68,6 +74,12 @@ func (r *reader) run(q Query) (Answer, error) {
 		return r.kvList(q), nil
 	case *KVKeysQuery:
 		return r.kvKeys(q), nil
+	case *NearQuery:
+		answer, err := r.run(q.Query)
+		if err == nil {
+			answer.Value, err = r.near(q, answer.Value)
+		}
+		return answer, err
 	}
 	var value any
 	switch q := q.(type) {
@@ -92,6 +104,10 @@ func (r *reader) run(q Query) (Answer, error) {
 			return Answer{}, fmt.Errorf("catalog: %w", err)
 		}
 		value = r.txnQuery(q)
+	case *CoordinatesQuery:
+		value = r.coordinates(key(tableCoordinates))
+	case *CoordinateQuery:
+		value = r.coordinates(key(tableCoordinates, fold(q.Node)))
 	case *AutopilotQuery:
 		value = lookup(r, autopilotKey, decodeAutopilot)
 	default:

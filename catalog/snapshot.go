@@ -78,6 +78,8 @@ func recordIndex(k, value []byte) (uint64, error) {
 		return indexOf(value, decodeService, func(s *NodeService) RaftIndex { return s.RaftIndex })
 	case tableChecks:
 		return indexOf(value, decodeCheck, func(c *HealthCheck) RaftIndex { return c.RaftIndex })
+	case tableCoordinates:
+		return indexOf(value, decodeCoordinate, func(c *Coordinate) RaftIndex { return c.RaftIndex })
 	case tableConfig:
 		return indexOf(value, decodeAutopilot, func(c *AutopilotConfig) RaftIndex { return c.RaftIndex })
 	case tableKV:

@@ -61,7 +61,7 @@ func drawTxnOp(t *rapid.T, index uint64, verbs []TxnVerb) TxnOp {
 
 // txn carries out operations on a copy, and keeps it if none fails. Of errors it gives only the places.
 func (o *oracle) txn(i uint64, ops []TxnOp) *TxnAnswer {
-	c := &oracle{maps.Clone(o.nodes), maps.Clone(o.services), maps.Clone(o.checks), maps.Clone(o.kv), o.autopilot, nil}
+	c := &oracle{maps.Clone(o.nodes), maps.Clone(o.services), maps.Clone(o.checks), maps.Clone(o.kv), maps.Clone(o.coords), o.autopilot, nil}
 	answer := &TxnAnswer{}
 	for n := range ops {
 		results, ok := c.txnOp(i, &ops[n])

@@ -39,6 +39,8 @@ func Validate(cmd Command) error {
 		}
 	case *TxnWrite:
 		return validateTxn(c.Ops)
+	case *UpdateCoordinates:
+		return validateCoordinates(c)
 	case *SetAutopilot:
 	default:
 		return ErrNoCommand

@@ -15,6 +15,7 @@ const (
 	kindSetAutopilot = 4
 	kindRestore      = 5 // restore.go
 	kindTxn          = 6
+	kindCoordinates  = 7
 )
 
 // AppendCommand appends an encoded command to dst.
@@ -30,6 +31,8 @@ func AppendCommand(dst []byte, c catalog.Command) []byte {
 	case *catalog.SetAutopilot:
 		p := append(appendArray(append(dst, Version), 3), kindSetAutopilot)
 		return appendBool(appendAutopilot(p, &c.Config), c.CAS)
+	case *catalog.UpdateCoordinates:
+		return appendCoordinates(append(appendArray(append(dst, Version), 2), kindCoordinates), c.Updates)
 	case *catalog.TxnWrite:
 		return appendTxnOps(append(appendArray(append(dst, Version), 2), kindTxn), c.Ops)
 	}
@@ -83,6 +86,8 @@ func DecodeCommand(p []byte) (catalog.Command, error) {
 		known, c = 4, &catalog.Deregister{Datacenter: r.string(), Node: r.string(), ServiceID: r.string(), CheckID: r.string()}
 	case kindSetAutopilot:
 		known, c = 2, &catalog.SetAutopilot{Config: *r.autopilot(), CAS: r.bool()}
+	case kindCoordinates:
+		known, c = 1, &catalog.UpdateCoordinates{Updates: r.coordinates()}
 	case kindTxn:
 		known, c = 1, &catalog.TxnWrite{Ops: r.txnOps()}
 	default:

@@ -125,8 +125,25 @@ func genMaybe[T any](g *rapid.Generator[*T]) *rapid.Generator[*T] {
 	return rapid.OneOf(g, rapid.Just((*T)(nil)))
 }
 
+var (
+	genCoordinate = rapid.Custom(func(t *rapid.T) *catalog.Coordinate {
+		c := &catalog.Coordinate{Node: draw(t, genText), Segment: draw(t, genText), RaftIndex: draw(t, genIndexes)}
+		for i := range c.Coord.Vec {
+			c.Coord.Vec[i] = draw(t, rapid.Float64())
+		}
+		c.Coord.Error, c.Coord.Adjustment, c.Coord.Height = draw(t, rapid.Float64()), draw(t, rapid.Float64()), draw(t, rapid.Float64())
+		return c
+	})
+	genCoordinates = genList(rapid.Map(genCoordinate, func(c *catalog.Coordinate) catalog.Coordinate { return *c }))
+	genDatacenter  = rapid.Custom(func(t *rapid.T) catalog.DatacenterMap {
+		return catalog.DatacenterMap{Datacenter: draw(t, genText), AreaID: draw(t, genText), Coordinates: draw(t, genCoordinates)}
+	})
+)
+
 var genCommand = rapid.Custom(func(t *rapid.T) catalog.Command {
-	switch draw(t, rapid.IntRange(0, 4)) {
+	switch draw(t, rapid.IntRange(0, 5)) {
+	case 5:
+		return &catalog.UpdateCoordinates{Updates: draw(t, genCoordinates)}
 	case 4:
 		return &catalog.TxnWrite{Ops: draw(t, genList(genTxnOp))}
 	case 0:
@@ -147,7 +164,18 @@ var genCommand = rapid.Custom(func(t *rapid.T) catalog.Command {
 })
 
 var genQuery = rapid.Custom(func(t *rapid.T) catalog.Query {
-	switch draw(t, rapid.IntRange(0, 13)) {
+	if draw(t, rapid.IntRange(0, 9)) == 0 {
+		return &catalog.NearQuery{Node: draw(t, genText), Query: draw(t, genPlainQuery)}
+	}
+	return draw(t, genPlainQuery)
+})
+
+var genPlainQuery = rapid.Custom(func(t *rapid.T) catalog.Query {
+	switch draw(t, rapid.IntRange(0, 15)) {
+	case 14:
+		return &catalog.CoordinatesQuery{}
+	case 15:
+		return &catalog.CoordinateQuery{Node: draw(t, genText)}
 	case 13:
 		return &catalog.TxnQuery{Ops: draw(t, genList(genTxnOp))}
 	case 11:
@@ -195,7 +223,7 @@ var genAnswer = rapid.Custom(func(t *rapid.T) *catalog.Answer {
 	value := draw(t, rapid.OneOf(
 		boxed(genList(genNode)), boxed(genMap(genStrings)), boxed(genList(genServiceNode)), boxed(genList(genCheck)),
 		boxed(genList(genCheckedNode)), boxed(genList(genDirEntry)), boxed(genStrings),
-		boxed(genNodeServices), boxed(genDirEntry), boxed(genAutopilot), boxed(genSnapshotPage), boxed(rapid.Ptr(genTxnAnswer, false)),
+		boxed(genNodeServices), boxed(genDirEntry), boxed(genAutopilot), boxed(genSnapshotPage), boxed(genList(genCoordinate)), boxed(rapid.Ptr(genTxnAnswer, false)),
 		rapid.Just(any((*catalog.NodeServices)(nil))), rapid.Just(any((*catalog.DirEntry)(nil))), rapid.Just(any((*catalog.AutopilotConfig)(nil)))))
 	return &catalog.Answer{Index: draw(t, genUint), Value: value}
 })
@@ -208,7 +236,8 @@ var genRequest = rapid.Custom(func(t *rapid.T) Request {
 	case 1:
 		q.Read = &Read{Query: draw(t, genQuery), Consistency: Consistency(draw(t, rapid.ByteRange(0, 2))), MinIndex: draw(t, genUint), Wait: genSeconds(t)}
 	case 2:
-		q.Operator = &Operator{Kind: OperatorKind(draw(t, rapid.Byte())), ID: draw(t, genText), Address: draw(t, genText), Set: draw(t, genStrings), Attempt: draw(t, rapid.Uint64())}
+		q.Operator = &Operator{Kind: OperatorKind(draw(t, rapid.Byte())), ID: draw(t, genText), Address: draw(t, genText), Set: draw(t, genStrings), Attempt: draw(t, rapid.Uint64()),
+			Coordinate: draw(t, genMaybe(genCoordinate))}
 	}
 	return q
 })
@@ -227,7 +256,8 @@ var (
 		return autopilot.Health{Healthy: draw(t, genBool), FailureTolerance: draw(t, rapid.Int()), Servers: draw(t, genList(genServerHealth))}
 	})
 	genOperatorReply = rapid.Custom(func(t *rapid.T) OperatorReply {
-		return OperatorReply{Servers: draw(t, genList(genRaftServer)), Index: draw(t, genUint), Health: draw(t, genOptional(genHealth)), Datacenters: draw(t, genStrings)}
+		return OperatorReply{Servers: draw(t, genList(genRaftServer)), Index: draw(t, genUint), Health: draw(t, genOptional(genHealth)), Datacenters: draw(t, genStrings),
+			Maps: draw(t, genList(genDatacenter))}
 	})
 	genResult = rapid.Custom(func(t *rapid.T) catalog.Result {
 		return catalog.Result{OK: draw(t, genBool), Err: draw(t, genText), Index: draw(t, genUint), Txn: draw(t, genOptional(genTxnAnswer))}

@@ -7,25 +7,31 @@ import (
 )
 
 func appendOperator(p []byte, o *Operator) []byte {
-	p = appendUint(appendArray(p, 5), uint64(o.Kind))
+	p = appendUint(appendArray(p, 6), uint64(o.Kind))
 	p = appendString(p, o.ID)
 	p = appendString(p, o.Address)
 	p = appendStrings(p, o.Set)
-	return appendUint(p, o.Attempt)
+	p = appendUint(p, o.Attempt)
+	return appendOptional(p, o.Coordinate, appendCoordinate)
 }
 
 func (r *reader) operator() *Operator {
 	more := r.fields(5)
 	o := &Operator{Kind: OperatorKind(r.small()), ID: r.string(), Address: r.string(), Set: r.strings(), Attempt: r.uint()}
+	if more > 0 {
+		o.Coordinate = readOptional(r, (*reader).coordinate)
+		more--
+	}
 	r.skip(more)
 	return o
 }
 
 func appendOperatorReply(p []byte, o *OperatorReply) []byte {
-	p = appendList(appendArray(p, 4), o.Servers, appendRaftServer)
+	p = appendList(appendArray(p, 5), o.Servers, appendRaftServer)
 	p = appendUint(p, o.Index)
 	p = appendOptional(p, o.Health, appendHealth)
-	return appendStrings(p, o.Datacenters)
+	p = appendStrings(p, o.Datacenters)
+	return appendList(p, o.Maps, appendDatacenterMap)
 }
 
 func (r *reader) operatorReply() *OperatorReply {
@@ -33,6 +39,10 @@ func (r *reader) operatorReply() *OperatorReply {
 	o := &OperatorReply{Servers: readList(r, 7, (*reader).raftServer), Index: r.uint(), Health: readOptional(r, (*reader).health)}
 	if more > 0 {
 		o.Datacenters = r.strings()
+		more--
+	}
+	if more > 0 {
+		o.Maps = readList(r, 4, (*reader).datacenterMap)
 		more--
 	}
 	r.skip(more)

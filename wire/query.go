@@ -22,6 +22,9 @@ const (
 	queryAutopilot     = 12
 	querySnapshot      = 13
 	queryTxn           = 14
+	queryCoordinates   = 15
+	queryCoordinate    = 16
+	queryNear          = 17
 )
 
 // appendQuery writes the kind and the fields.
@@ -71,14 +74,37 @@ func appendQuery(p []byte, q catalog.Query) []byte {
 	case *catalog.TxnQuery:
 		head(queryTxn, 1)
 		return appendTxnOps(p, q.Ops)
+	case *catalog.CoordinatesQuery:
+		head(queryCoordinates, 0)
+		return p
+	case *catalog.CoordinateQuery:
+		head(queryCoordinate, 1)
+		return appendString(p, q.Node)
+	case *catalog.NearQuery:
+		head(queryNear, 2)
+		return appendQuery(appendString(p, q.Node), q.Query)
 	}
 	panic(fmt.Sprintf("wire: %T is no query", q))
 }
 
+// query reads a query. Only one by distance has another query in it, and that must be one of the others.
 func (r *reader) query() catalog.Query {
 	more := r.fields(1)
+	kind := r.small()
+	if kind != queryNear {
+		return r.plainQuery(kind, more)
+	}
+	q := &catalog.NearQuery{Node: r.string()}
+	inner := r.fields(1)
+	q.Query = r.plainQuery(r.small(), inner)
+	r.rest(more - 2)
+	return q
+}
+
+// plainQuery reads what follows the kind.
+func (r *reader) plainQuery(kind uint8, more int) catalog.Query {
 	known, q := 0, catalog.Query(nil)
-	switch kind := r.small(); kind {
+	switch kind {
 	case queryNodes:
 		known, q = 1, &catalog.NodesQuery{NodeMeta: r.stringMap()}
 	case queryServices:
@@ -105,6 +131,10 @@ func (r *reader) query() catalog.Query {
 		q = &catalog.AutopilotQuery{}
 	case querySnapshot:
 		known, q = 2, &catalog.SnapshotQuery{ID: r.string(), Cursor: r.bytes()}
+	case queryCoordinates:
+		q = &catalog.CoordinatesQuery{}
+	case queryCoordinate:
+		known, q = 1, &catalog.CoordinateQuery{Node: r.string()}
 	case queryTxn:
 		known, q = 1, &catalog.TxnQuery{Ops: r.txnOps()}
 	default:
@@ -137,6 +167,7 @@ const (
 	answerAutopilot       = 10
 	answerSnapshot        = 11
 	answerTxn             = 12
+	answerCoordinates     = 13
 )
 
 // appendAnswer writes index, kind and value.
@@ -167,6 +198,8 @@ func appendAnswer(p []byte, a *catalog.Answer) []byte {
 		return appendSnapshotPage(append(p, answerSnapshot), v)
 	case *catalog.TxnAnswer:
 		return appendTxnAnswer(append(p, answerTxn), v)
+	case []*catalog.Coordinate:
+		return appendList(append(p, answerCoordinates), v, appendCoordinate)
 	}
 	panic(fmt.Sprintf("wire: %T is no answer", a.Value))
 }
@@ -199,6 +232,8 @@ func (r *reader) answer() *catalog.Answer {
 		a.Value = r.snapshotPage()
 	case answerTxn:
 		a.Value = r.txnAnswer()
+	case answerCoordinates:
+		a.Value = readList(r, coordinateSize, (*reader).coordinate)
 	default:
 		r.fail(fmt.Sprintf("answer of unknown kind %d", kind))
 	}

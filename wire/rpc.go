@@ -50,6 +50,11 @@ const (
 	BootstrapRelease
 	// Datacenters asks any server for the datacenters it knows, nearest first.
 	Datacenters
+	// CoordinateUpdate tells the coordinate of a node (/v1/coordinate/update). It becomes part of a batch some time
+	// later; the answer does not wait for that.
+	CoordinateUpdate
+	// CoordinateDatacenters asks any server for the coordinates of the servers of all datacenters.
+	CoordinateDatacenters
 )
 
 // Operator is a request about the cluster itself, answered by the leader.
@@ -60,6 +65,8 @@ type Operator struct {
 	Set     []string // IDs of servers
 	// Attempt tells a bootstrap attempt from others at the same Set: a release is for its own only.
 	Attempt uint64
+	// Coordinate of a CoordinateUpdate.
+	Coordinate *catalog.Coordinate
 }
 
 // RaftServer is a server in the answer to RaftConfiguration.
@@ -79,6 +86,8 @@ type OperatorReply struct {
 	Health  *autopilot.Health
 	// Datacenters answers Datacenters.
 	Datacenters []string
+	// Maps answer CoordinateDatacenters.
+	Maps []catalog.DatacenterMap
 }
 
 // Request is what one node asks of another. Exactly one of Command, Read and Operator is set.
