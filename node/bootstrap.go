@@ -48,7 +48,9 @@ func bootstrapKind(k wire.OperatorKind) bool {
 }
 
 // anyServerKind tells whether a request is for whichever server gets it, not for the leader.
-func anyServerKind(k wire.OperatorKind) bool { return bootstrapKind(k) || k == wire.Datacenters }
+func anyServerKind(k wire.OperatorKind) bool {
+	return bootstrapKind(k) || k == wire.Datacenters || k == wire.CoordinateDatacenters
+}
 
 func (s *server) bootstrapTick() {
 	if s.bootstrap.at > s.n.now {

@@ -43,6 +43,9 @@ type Config struct {
 	// Autopilot is what the first leader of a cluster stores as its configuration.
 	Autopilot catalog.AutopilotConfig
 
+	// Coordinates is how coordinates get into the catalog. Whether there are any is in LAN.
+	Coordinates CoordinateConfig
+
 	// HoldTimeout is how long a request waits for a leader (performance.rpc_hold_timeout).
 	HoldTimeout time.Duration
 	// RequestTimeout bounds a request that does not block.
@@ -91,6 +94,7 @@ func (c Config) WithDefaults() Config {
 	c.Raft.ID = raft.ID(c.ID)
 	c.Raft = c.Raft.WithDefaults()
 	c.Raft.FaultPoints = c.FaultPoints
+	c.Coordinates = c.Coordinates.withDefaults()
 	c.Agent.Server = c.Server
 	c.Agent.Node, c.Agent.NodeID, c.Agent.Address = c.Name, c.ID, c.Address
 	c.Agent.Datacenter, c.Agent.Meta = c.Datacenter, c.Meta
@@ -120,6 +124,10 @@ func (c Config) Validate() error {
 	need(c.RPCAddr != "", "RPCAddr is missing")
 	need(!c.Bootstrap || c.Expect == 0, "Bootstrap and Expect exclude one another")
 	need(c.Server || !c.Bootstrap && c.Expect == 0, "only a server can bootstrap a cluster")
+	need(c.Coordinates.Interval > 0 && c.Coordinates.Rate > 0 && c.Coordinates.Period > 0, "the times and the rate of coordinates must be positive")
+	need(c.Coordinates.BatchSize > 0 && c.Coordinates.BatchSize <= catalog.MaxCoordinates, "batches of coordinates must have 1 to %d",
+		catalog.MaxCoordinates)
+	need(c.Coordinates.MaxBatches > 0, "the number of batches of coordinates must be positive")
 	return errors.Join(errs...)
 }
 

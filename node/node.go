@@ -44,6 +44,7 @@ type Node struct {
 	// remotes are the servers of the other datacenters.
 	remotes *datacenters
 	calls   *calls
+	locator locator
 	server  *server // nil: a client agent
 	leave   leaving
 }
@@ -77,6 +78,7 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 		}
 	}
 	n.gossipChanged(n.lan)
+	n.planCoordinate()
 	return n, nil
 }
 
@@ -85,7 +87,7 @@ func (n *Node) Config() Config { return n.cfg }
 
 // NextDeadline is when OnTick is due if nothing else happens before.
 func (n *Node) NextDeadline() time.Duration {
-	next := min(n.lan.nextDeadline(), n.wan.nextDeadline(), n.flood.at, n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline())
+	next := min(n.lan.nextDeadline(), n.wan.nextDeadline(), n.flood.at, n.local.NextDeadline(), n.calls.nextDeadline(), n.leave.deadline(), n.locator.at)
 	if n.server != nil {
 		next = min(next, n.server.nextDeadline())
 	}
@@ -109,6 +111,7 @@ func (n *Node) OnTick() {
 		n.rejoinTick(p)
 	}
 	n.floodTick()
+	n.coordinateTick()
 	if n.server != nil {
 		n.server.tick()
 	}

@@ -21,6 +21,10 @@ func (s *server) serveOperator(c *call) {
 		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Health: s.health()}})
 	case wire.Datacenters:
 		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Datacenters: s.n.Datacenters()}})
+	case wire.CoordinateUpdate:
+		s.gatherCoordinate(c)
+	case wire.CoordinateDatacenters:
+		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Maps: s.n.datacenterMaps()}})
 	case wire.BootstrapPromise, wire.BootstrapRelease:
 		s.serveBootstrap(c)
 	default:

@@ -47,6 +47,7 @@ type server struct {
 	restored  uint64 // index by which a snapshot replaced the state, until reconcile has looked
 	autopilot pilot
 	transfer  transfer
+	gather    gatherer
 	watchdog  watchdog
 	view      ReadView // as published last
 }
@@ -56,7 +57,7 @@ func newServer(n *Node, disk Disk) (*server, error) {
 		n: n, role: raft.Follower, term: disk.Raft.HardState.Term, applied: disk.Raft.Applied,
 		pending: map[uint64]*call{}, terms: map[uint64]uint64{}, changes: map[uint64][]*call{}, lost: map[raft.ID]bool{},
 		internal: map[uint64]func(ReadTask){}, addrs: map[raft.ID]transport.Addr{},
-		reads: newReads(), reconcile: newReconciler(), autopilot: newPilot(), transfer: transfer{at: never}, watchdog: watchdog{at: never},
+		reads: newReads(), reconcile: newReconciler(), autopilot: newPilot(), transfer: transfer{at: never}, gather: newGatherer(), watchdog: watchdog{at: never},
 	}
 	s.watches = newWatches(s)
 	s.bootstrap = newBootstrap(n.cfg, disk)
@@ -71,7 +72,7 @@ func newServer(n *Node, disk Disk) (*server, error) {
 }
 
 func (s *server) nextDeadline() time.Duration {
-	return min(s.raft.NextDeadline(), s.watches.queue.Next(), s.reconcile.at, s.autopilot.at, s.bootstrap.at, s.transfer.at, s.watchdog.at)
+	return min(s.raft.NextDeadline(), s.watches.queue.Next(), s.reconcile.at, s.autopilot.at, s.bootstrap.at, s.transfer.at, s.gather.at, s.watchdog.at)
 }
 
 func (s *server) tick() {
@@ -84,6 +85,7 @@ func (s *server) tick() {
 	s.reconcileTick()
 	s.autopilotTick()
 	s.transferTick()
+	s.gatherTick()
 	s.watchdogTick()
 }
 
@@ -339,6 +341,7 @@ func (s *server) lostLeadership() {
 		delete(s.changes, index)
 	}
 	s.endTransfer(&wire.Response{})
+	s.gather = newGatherer() // the next leader gets newer ones
 	s.reconcile.stop()
 	s.autopilot.stop()
 	s.rerouteReads()

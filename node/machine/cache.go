@@ -36,6 +36,8 @@ const maxWeight = 32768
 // cacheKey names a query; empty: it is not kept.
 func cacheKey(q catalog.Query) string {
 	switch q.(type) {
+	case *catalog.NearQuery: // its order changes with every coordinate
+		return ""
 	case *catalog.KVGetQuery, *catalog.KVListQuery, *catalog.KVKeysQuery, *catalog.TxnQuery, *catalog.AutopilotQuery:
 		return ""
 	}
@@ -113,6 +115,8 @@ func weight(v any) int {
 	case []*catalog.Node:
 		return 1 + len(v)
 	case []*catalog.HealthCheck:
+		return 1 + len(v)
+	case []*catalog.Coordinate:
 		return 1 + len(v)
 	case map[string][]string:
 		return 1 + len(v)

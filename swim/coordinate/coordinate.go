@@ -114,6 +114,12 @@ func (c *Coordinate) flat(other *Coordinate) float64 {
 	return math.Sqrt(sum)
 }
 
+// Moved returns how far a coordinate is from where it was, height and adjustment included.
+func (c *Coordinate) Moved(from *Coordinate) time.Duration {
+	far := c.flat(from) + abs(c.Height-from.Height) + abs(c.Adjustment-from.Adjustment)
+	return time.Duration(far * float64(time.Second))
+}
+
 // mul is a product that is rounded before anything is added to it.
 func mul(a, b float64) float64 { return float64(a * b) }
 
