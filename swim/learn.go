@@ -90,7 +90,9 @@ func (n *Node) meet(u *Update, spread bool) {
 	if tellsTags(u) {
 		told = u.Incarnation
 	}
-	n.enter(m, told, spread)
+	// What happened long ago is not news: passed on with its age as of now it would go round among members that forget and
+	// meet again, and reach, after a partition, those for whom the member lives.
+	n.enter(m, told, spread && u.Age < n.cfg.GossipToTheDead)
 	if !isGone {
 		n.event(EventJoin, m)
 	}

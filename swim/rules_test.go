@@ -211,6 +211,26 @@ func TestNoDeathByPushPull(t *testing.T) {
 	}
 }
 
+// A failure of long ago is remembered by who hears of it for the first time, but not passed on.
+func TestOldFailuresAreNoNews(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		age  time.Duration
+		news bool
+	}{{0, true}, {29 * time.Second, true}, {30 * time.Second, false}, {time.Hour, false}} {
+		n := solo(t, Config{})
+		heard(n, time.Second, aliveClaim(5, 1))
+		n.queue.clear()
+		u := claimOf(6, StateDead, 1)
+		u.Age = c.age
+		n.HandleStream(time.Second, Packet{Addr: address(2), Message: Message{Type: MsgPushPull, Members: []*Update{&u}}})
+		m, known := n.Member(u.Name)
+		require.True(t, known)
+		require.Equal(t, StateDead, m.State)
+		require.Equal(t, c.news, n.queue.has(u.Name), "%v", c.age)
+	}
+}
+
 // All nodes that heard the same claims believe the same, in whatever order and however often they
 // came: merging is commutative, associative and idempotent.
 func TestConvergenceInAnyOrder(t *testing.T) {

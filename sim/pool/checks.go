@@ -11,6 +11,7 @@ import (
 	"concord/sim/invariants"
 	own "concord/sim/pool/invariants"
 	"concord/swim"
+	"concord/wire"
 )
 
 // Failure is a promise that was broken.
@@ -32,6 +33,7 @@ type checks struct {
 	accuracy     own.Accuracy
 	resurrection own.Resurrection
 	reaping      own.Reaping
+	rounds       *own.Rounds // nil: not checked now
 }
 
 // beliefs are those of one life of a member.
@@ -81,6 +83,9 @@ func (c *checks) Died(h *Host) { c.views[h.index] = beliefs{} }
 func (c *checks) Did(h *Host, out *gossip.Output) {
 	local := h.Pool.Local()
 	c.incarnations.Has(h.name, local.Incarnation)
+	if out != nil && c.rounds != nil {
+		c.pings(h, out)
+	}
 	s := h.Pool.Stats()
 	now := marker{s.UpdatesAccepted, s.Suspicions, s.Deaths, uint64(s.Alive)<<32 + uint64(s.Failed)<<16 + uint64(s.Left)}
 	v := &c.views[h.index]
@@ -149,6 +154,17 @@ func (c *checks) host(name string) *Host {
 		}
 	}
 	return nil
+}
+
+// pings tells whom a member probes.
+func (c *checks) pings(h *Host, out *gossip.Output) {
+	for i := range out.Sends {
+		s := &out.Sends[i]
+		p, err := wire.DecodePacket(s.Payload)
+		if err == nil && !s.Stream && p.Message.Type == swim.MsgPing {
+			c.fail("round robin", c.rounds.Probed(h.name, p.Message.Target))
+		}
+	}
 }
 
 // remembered checks that nobody remembers who is to be forgotten.

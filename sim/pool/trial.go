@@ -2,12 +2,9 @@ package pool
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
-	"concord/gossip"
 	"concord/internal/prng"
-	"concord/internal/tick"
 	own "concord/sim/pool/invariants"
 	"concord/swim"
 )
@@ -54,8 +51,8 @@ func Run(seed uint64, log func(format string, args ...any)) (r Report) {
 		r = Report{Seed: seed, Hash: t.w.Hash(), Hosts: len(t.w.Hosts), Simulated: t.w.now, Events: t.w.sent.Events,
 			Mistakes: t.checks.accuracy.Mistakes, Met: t.met, Failure: t.checks.failure}
 	}()
-	phases := []func(){t.form, t.chaos, t.converge, t.quiet, t.failure, t.lostRestart, t.slander, t.departure, t.forgetting}
-	for _, phase := range phases {
+	phases := []func(){t.form, t.chaos, t.converge}
+	for _, phase := range append(phases, t.peace()...) {
 		if phase(); t.checks.failure != nil {
 			break
 		}
@@ -146,103 +143,4 @@ func (t *Trial) agree(checker string, within time.Duration, of string) {
 
 func (t *Trial) converge() {
 	t.agree("convergence", t.bounds.Convergence(seedsEvery, 3), "the last fault")
-}
-
-// quiet lets those recover that were slow, and then nothing may happen any more.
-func (t *Trial) quiet() {
-	t.w.Run(t.bounds.Swim.ProbeInterval*30 + own.MaxTimeout(&t.bounds.Swim, t.bounds.N))
-	t.agree("convergence", t.bounds.Spread(), "its relapse")
-	t.checks.accuracy.CalmSince = t.w.now
-	t.w.Run(time.Minute)
-	t.settled("a quiet minute")
-}
-
-// settled checks that all still agree.
-func (t *Trial) settled(after string) {
-	if stuck := t.w.disagreement(); stuck != "" {
-		t.checks.fail("convergence", fmt.Errorf("after %s: %s", after, stuck))
-	}
-}
-
-// failure kills a member: all know it in time.
-func (t *Trial) failure() {
-	h := t.any()
-	h.Crash()
-	t.agree("completeness", t.bounds.Completeness(), h.name+" crashed")
-	t.checks.resurrection.Agreed(h.name)
-	t.w.Run(t.rng.Duration(0, time.Minute))
-}
-
-// lostRestart starts it again with its incarnation lost, maybe elsewhere: all believe that.
-func (t *Trial) lostRestart() {
-	i := slices.IndexFunc(t.w.Hosts, func(h *Host) bool { return !h.Up() })
-	h := t.w.Hosts[i]
-	h.Forget(t.rng.Chance(1, 4))
-	if t.rng.Chance(1, 2) {
-		h.Move()
-	}
-	t.start(h)
-	t.agree("convergence", t.bounds.Spread(), h.name+" was started again without its incarnation")
-	t.settled("a restart")
-}
-
-// slander spreads a false suspicion, and one of a failure: who is accused refutes, and nobody takes it for dead
-// (accuracy).
-func (t *Trial) slander() {
-	victim, at := t.any(), t.any()
-	if victim == at {
-		return
-	}
-	lie, known := at.Pool.Member(victim.name)
-	if !known {
-		return
-	}
-	lie.State, lie.From, lie.Tags = swim.StateSuspect, at.name, nil
-	before := victim.Pool.Local().Incarnation
-	at.Do(func(p *gossip.Pool, now time.Duration) {
-		p.HandlePacket(now, swim.Packet{Addr: at.addr, Message: swim.Message{Type: swim.MsgGossip, From: at.name}, Updates: []*swim.Update{&lie.Update}})
-	})
-	_, ok := t.w.Until(t.bounds.Spread(), 100*time.Millisecond, func() bool { return victim.Pool.Local().Incarnation > before })
-	if !ok {
-		t.checks.fail("refutation", fmt.Errorf("%s does not refute that it is suspected", victim.name))
-	}
-	t.agree("refutation", t.bounds.Spread(), "a false suspicion of "+victim.name)
-	t.w.Run(own.MaxTimeout(&t.bounds.Swim, t.bounds.N))
-	t.settled("a false suspicion")
-}
-
-// departure lets a member leave: all know it, as a departure.
-func (t *Trial) departure() {
-	h := t.any()
-	h.Do(func(p *gossip.Pool, now time.Duration) { p.Leave(now) })
-	t.w.Run(t.w.Swim.LeaveTimeout + time.Second)
-	h.Crash()
-	t.agree("completeness", t.bounds.Spread(), h.name+" left")
-	for _, o := range t.w.Hosts {
-		if !o.Up() {
-			continue
-		}
-		if m, known := o.Pool.Member(h.name); known && m.State != swim.StateLeft {
-			t.checks.fail("departure", fmt.Errorf("%s takes %s for %v, which left", o.name, h.name, m.State))
-		}
-	}
-	t.checks.resurrection.Agreed(h.name)
-}
-
-// forgetting lets another one crash as well and waits until both are forgotten, by all and for good.
-func (t *Trial) forgetting() {
-	for _, h := range t.w.Hosts {
-		if h.Up() {
-			h.Crash()
-			t.agree("completeness", t.bounds.Completeness(), h.name+" crashed")
-			t.checks.resurrection.Agreed(h.name)
-			break
-		}
-	}
-	end := t.w.now + max(t.w.Swim.ReconnectTimeout, t.w.Swim.TombstoneTimeout) + time.Minute
-	for t.w.now < end && t.checks.failure == nil {
-		t.w.Run(time.Second)
-		t.checks.remembered()
-	}
-	t.checks.accuracy.CalmSince = tick.Never
 }

@@ -16,7 +16,7 @@ type Accuracy struct {
 
 // Seen checks a change.
 func (p *Accuracy) Seen(c *Change) error {
-	if !isDead(c.New) || isDead(c.Old) || !c.Up {
+	if !isDead(c.New) || !isLive(c.Old) || !c.Up {
 		return nil
 	}
 	p.Mistakes++

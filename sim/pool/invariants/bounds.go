@@ -32,12 +32,26 @@ func (b Bounds) pushPull() time.Duration {
 	return b.Swim.PushPullInterval * time.Duration(steps)
 }
 
-// Completeness is when all know that a member crashed: each member is probed by each other one within 2n-1 periods
-// (SWIM section 4.3), then suspected for the longest timeout at most, and then it is told. The first to suspect tells
-// the others so that in practice it is far sooner: docs/gossip.md has the distribution.
-func (b Bounds) Completeness() time.Duration {
-	return time.Duration(2*b.N)*b.Swim.ProbeInterval + MaxTimeout(&b.Swim, b.N) + b.Spread()
+// round is when each member has probed each other one (SWIM section 4.3), and the last one failed to answer.
+func (b Bounds) round() time.Duration { return time.Duration(2*b.N) * b.Swim.ProbeInterval }
+
+// Confirmed tells whether there are enough members for suspicions that wait for others' confirmation, even with one of them
+// gone.
+func (b Bounds) Confirmed() bool { return b.N-2 > b.Swim.SuspicionMult-2 }
+
+// Detection is when all who probe it have found out that a member crashed: it is suspected after a round, for the longest
+// timeout at most, but once all others have failed to reach it as well, for the shortest (Lifeguard section IV-B).
+func (b Bounds) Detection() time.Duration {
+	suspected := MaxTimeout(&b.Swim, b.N)
+	if b.Confirmed() {
+		suspected = min(suspected, b.round()+MinTimeout(&b.Swim, b.N))
+	}
+	return b.round() + suspected
 }
+
+// Completeness is when all know that a member crashed. The first to suspect tells the others, so that in practice it is
+// far sooner: docs/gossip.md has the distribution.
+func (b Bounds) Completeness() time.Duration { return b.Detection() + b.Swim.PushPullInterval }
 
 // Convergence is when all believe of all what is true after the last fault: who was slow has recovered, who is dead is
 // found, and each part of a pool that forgot the others has met them by one of their seeds.

@@ -29,8 +29,11 @@ func (p *Reaping) keep(m *swim.Member) time.Duration {
 	return p.Swim.ReconnectTimeout
 }
 
-// Seen checks that nobody is forgotten early.
+// Seen checks that nobody is forgotten early, and not remembered again who is to be forgotten.
 func (p *Reaping) Seen(c *Change) error {
+	if c.Old == nil && isGone(c.New) && c.At-c.New.Since >= p.keep(c.New) {
+		return fmt.Errorf("%s learns of %s, which is %v for %v and to be forgotten", c.Viewer, c.New.Name, c.New.State, c.At-c.New.Since)
+	}
 	if c.New != nil || c.Old == nil || p.pruned[c.Old.Name] {
 		return nil
 	}
