@@ -49,6 +49,7 @@ type Runtime struct {
 	HoldTimeout    time.Duration
 	Autopilot      catalog.AutopilotConfig
 	LAN, WAN       swim.Config
+	Encryption     Encryption
 	// CheckUpdateInterval is by how long changes of a check's output alone are put off.
 	CheckUpdateInterval time.Duration
 

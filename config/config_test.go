@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +120,9 @@ func TestProblems(t *testing.T) {
 		"multiplier":            {`{"performance": {"raft_multiplier": 11}}`, "raft_multiplier cannot be 11"},
 		"level":                 {`{"log_level": "loud"}`, "trace, debug, info, warn, error"},
 		"node id":               {`{"node_id": "7"}`, "is not a UUID"},
-		"encryption":            {`{"encrypt": "pUqJrVyVRj5jsiYEkM/tFQ=="}`, "not supported yet"},
+		"encryption":            {`{"encrypt": "pUqJrVyVRj5jsiYEkM/t"}`, "encrypt has invalid key: key size must be 16, 24 or 32 bytes"},
+		"tls":                   {`{"verify_outgoing": true}`, "Concord has no TLS"},
+		"label":                 {`{"gossip_lan": {"label": "` + strings.Repeat("x", 256) + `"}}`, "gossip_lan.label: 256 bytes are too many"},
 		"preset":                {`{"gossip_lan": {"preset": "turbo"}}`, "gossip_lan.preset: \"turbo\" is none: choose lan, wan or fast"},
 		"timing":                {`{"gossip_wan": {"probe_timeout": "6s"}}`, "gossip_wan: swim: "},
 		"reconnect":             {`{"reconnect_timeout_wan": "1h"}`, "reconnect_timeout_wan must be >= 8h0m0s"},
@@ -138,6 +141,17 @@ func TestProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestEncryption(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, Encryption{VerifyIncoming: true, VerifyOutgoing: true}, load(t).Encryption)
+	key := "pUqJrVyVRj5jsiYEkM/tFQ=="
+	path := file(t, "c.json", `{"encrypt_verify_incoming": false, "encrypt_verify_outgoing": false, "disable_keyring_file": true,
+		"gossip_lan": {"label": "a"}, "gossip_wan": {"label": "b"}}`)
+	rt := load(t, "-encrypt", key, "-config-file", path)
+	require.Equal(t, Encryption{Key: key, DisableFile: true, LabelLAN: "a", LabelWAN: "b"}, rt.Encryption)
+	require.NotContains(t, fmt.Sprint(rt.Written), key, "the key would be shown by /v1/agent/self")
 }
 
 // The pools are tuned each for itself, from a preset that the other keys change.

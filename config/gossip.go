@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"concord/swim"
+	"concord/transport/seal"
 )
 
 // rawGossip is how a gossip pool is tuned. Consul has only some of it; the other names are Serf's.
 type rawGossip struct {
 	// Preset names the timing that the other keys change: lan, wan, or fast for members of one rack.
-	Preset           *string `mapstructure:"preset"`
+	Preset *string `mapstructure:"preset"`
+	// Label keeps pools apart; it is memberlist's, which Consul does not let one set.
+	Label            *string `mapstructure:"label"`
 	GossipNodes      *int    `mapstructure:"gossip_nodes"`
 	GossipInterval   *string `mapstructure:"gossip_interval"`
 	GossipToTheDead  *string `mapstructure:"gossip_to_the_dead_time"`
@@ -67,6 +70,41 @@ func (b *builder) gossip(section string, g rawGossip, preset string) swim.Config
 		}
 	}
 	return c
+}
+
+// Encryption says how gossip is encrypted.
+type Encryption struct {
+	// Key is in base64; empty: gossip is encrypted only if there is a keyring in the data directory.
+	Key string
+	// VerifyIncoming refuses, VerifyOutgoing avoids what is not encrypted. Both are switched off, and on one after the
+	// other, to encrypt a pool that runs.
+	VerifyIncoming, VerifyOutgoing bool
+	// DisableFile: keys are not kept on disk.
+	DisableFile bool
+	// LabelLAN and LabelWAN keep the pools apart from others.
+	LabelLAN, LabelWAN string
+}
+
+// encryption is how both pools are encrypted.
+func (b *builder) encryption() {
+	r := b.raw
+	e := Encryption{Key: or(r.Encrypt, ""), VerifyIncoming: or(r.EncryptIncoming, true), VerifyOutgoing: or(r.EncryptOutgoing, true),
+		DisableFile: or(r.DisableKeyringFile, false) || b.dev, LabelLAN: or(r.Gossip.Label, ""), LabelWAN: or(r.GossipWAN.Label, "")}
+	if e.Key != "" {
+		// The key itself must not be shown, not even a wrong one: it may be a typing error away from a right one.
+		if _, err := seal.ParseKey(e.Key); err != nil {
+			b.fail("encrypt has invalid key: %w", err)
+		}
+	}
+	for section, label := range map[string]string{"gossip_lan": e.LabelLAN, "gossip_wan": e.LabelWAN} {
+		if len(label) > seal.MaxLabel {
+			b.fail("%s.label: %d bytes are too many, at most %d", section, len(label), seal.MaxLabel)
+		}
+	}
+	if !e.VerifyOutgoing && e.VerifyIncoming {
+		b.warn("encrypt_verify_outgoing is off and encrypt_verify_incoming is not: this agent refuses what others of its kind send")
+	}
+	b.out.Encryption = e
 }
 
 // minReconnectTimeout is the least time after which a failed member may be forgotten; Consul's.

@@ -18,8 +18,12 @@ type raw struct {
 	CheckUpdateInterval  *string           `mapstructure:"check_update_interval"`
 	DataDir              *string           `mapstructure:"data_dir"`
 	Datacenter           *string           `mapstructure:"datacenter"`
+	DisableKeyringFile   *bool             `mapstructure:"disable_keyring_file"`
 	Domain               *string           `mapstructure:"domain"`
 	AltDomain            *string           `mapstructure:"alt_domain"`
+	Encrypt              *string           `mapstructure:"encrypt"`
+	EncryptIncoming      *bool             `mapstructure:"encrypt_verify_incoming"`
+	EncryptOutgoing      *bool             `mapstructure:"encrypt_verify_outgoing"`
 	LeaveOnTerminate     *bool             `mapstructure:"leave_on_terminate"`
 	SkipLeaveOnInterrupt *bool             `mapstructure:"skip_leave_on_interrupt"`
 	LogLevel             *string           `mapstructure:"log_level"`
@@ -115,7 +119,7 @@ func paths(t reflect.Type, prefix string) map[string]bool {
 
 // harmless are keys that Concord accepts without a word: what they ask for is so anyhow, or concerns
 // nothing that it does.
-var harmless = set(`disable_update_check disable_anonymous_signature protocol raft_protocol disable_host_node_id disable_keyring_file
+var harmless = set(`disable_update_check disable_anonymous_signature protocol raft_protocol disable_host_node_id
 	ports.https ports.grpc ports.grpc_tls ports.sidecar_min_port ports.sidecar_max_port ports.expose_min_port ports.expose_max_port
 	enable_syslog ui ui_config ui_dir ui_content_path`)
 
@@ -127,8 +131,8 @@ var unserved = set(`acl_agent_master_token acl_agent_token acl_datacenter acl_de
 	check_output_max_size check_reap_interval cloud config_entries connect default_query_time disable_coordinates disable_http_unprintable_char_filter
 	disable_remote_exec discard_check_output discovery_max_stale dns_config.cache_max_age dns_config.disable_compression dns_config.max_stale
 	dns_config.node_meta_txt dns_config.prefer_namespace dns_config.recursor_strategy dns_config.use_cache enable_acl_replication
-	enable_agent_tls_for_checks enable_central_service_config enable_debug enable_local_script_checks enable_script_checks encrypt_verify_incoming
-	encrypt_verify_outgoing experiments http_config.allow_write_http_from http_config.block_endpoints http_config.max_header_bytes
+	enable_agent_tls_for_checks enable_central_service_config enable_debug enable_local_script_checks enable_script_checks
+	experiments http_config.allow_write_http_from http_config.block_endpoints http_config.max_header_bytes
 	http_config.use_cache license_path limits.http_max_conns_per_client_tls limits.https_handshake_timeout limits.kv_max_value_size limits.request_limits
 	limits.rpc_client_timeout limits.rpc_handshake_timeout limits.rpc_max_burst limits.rpc_max_conns_per_client limits.rpc_rate limits.txn_max_req_len
 	locality log_file log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time non_voting_server partition peering
@@ -140,7 +144,7 @@ var unserved = set(`acl_agent_master_token acl_agent_token acl_datacenter acl_de
 	verify_server_hostname_wan version version_prerelease`)
 
 // refused are keys whose silent absence would leave a cluster open that its operator takes for closed.
-var refused = set(`encrypt verify_incoming verify_incoming_https verify_incoming_rpc verify_outgoing verify_server_hostname key_file ca_file tls`)
+var refused = set(`verify_incoming verify_incoming_https verify_incoming_rpc verify_outgoing verify_server_hostname key_file ca_file tls`)
 
 func set(words string) map[string]bool {
 	out := map[string]bool{}

@@ -140,7 +140,7 @@ func (s source) check() (warnings []string, errs []error) {
 	s.walk("", s.values, func(path string, v any) bool {
 		switch {
 		case refused[path] && isSet(v):
-			errs = append(errs, fmt.Errorf("%s: %q is not supported yet: Concord does not encrypt or authenticate; remove it only if the network is trusted", s.name, path))
+			errs = append(errs, fmt.Errorf("%s: %q is not supported yet: Concord has no TLS; remove it only if the network is trusted", s.name, path))
 		case path == "acl" && enabled(v):
 			errs = append(errs, fmt.Errorf("%s: %q is not supported yet: Concord has no ACLs; remove it only if the network is trusted", s.name, path))
 		case harmless[path] || refused[path]:

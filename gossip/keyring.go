@@ -9,6 +9,9 @@ import (
 	"concord/transport/seal"
 )
 
+// same tells whether both have the same keys in the same order.
+func (r *Keyring) same(o *Keyring) bool { return slices.Equal(r.keys, o.keys) }
+
 // MaxKeys bounds a keyring. A rotation needs two.
 const MaxKeys = 32
 

@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"concord/internal/prng"
 	"concord/swim"
 	"concord/transport/seal"
+	"concord/wire"
 )
 
 // testNet is a deterministic virtual network of pools.
@@ -26,6 +28,8 @@ type testNet struct {
 	loss  uint64 // of 100 datagrams
 	// tap sees each message before it is sent.
 	tap func(from, to *testHost, s Send)
+	// cut loses messages.
+	cut func(from, to *testHost, s Send) bool
 }
 
 type delivery struct {
@@ -42,6 +46,13 @@ type testHost struct {
 	events []swim.Event
 	joined []swim.JoinResult
 	errs   []error
+	keys   []KeyResult
+	notes  []string
+	others []swim.Question // that are the user's
+	disk   []byte          // the keyring as it was kept last
+	slow   bool            // its disk: what is to be kept waits in saves
+	broken bool            // its disk fails
+	saves  []SaveKeyring
 }
 
 func testKey(fill byte) *seal.Key {
@@ -107,10 +118,50 @@ func (w *testNet) drain(h *testHost) {
 		out := h.Output()
 		h.events = append(h.events, out.Events...)
 		h.joined = append(h.joined, out.Joined...)
+		h.keys = append(h.keys, out.KeyResults...)
+		h.others = append(h.others, out.Questions...)
+		for _, n := range out.Notices {
+			h.notes = append(h.notes, n.Text)
+		}
 		for _, s := range out.Sends {
 			w.send(h, s)
 		}
+		h.saves = append(h.saves, out.SaveKeyrings...)
+		if !h.slow {
+			w.keep(h)
+		}
 	}
+}
+
+// keep writes what a host wants kept.
+func (w *testNet) keep(h *testHost) {
+	saves := h.saves
+	h.saves = nil
+	for _, s := range saves {
+		if h.broken {
+			h.KeyringSaved(w.now, s.Seq, errors.New("disk full"))
+			continue
+		}
+		h.disk = s.Data
+		h.KeyringSaved(w.now, s.Seq, nil)
+	}
+}
+
+// manage carries out a key operation and returns what came of it.
+func (w *testNet) manage(h *testHost, op KeyOp, key string) KeyResponse {
+	id, err := h.ManageKeys(w.now, KeyRequest{Op: op, Key: key})
+	if err != nil {
+		return KeyResponse{Err: err}
+	}
+	w.drain(h)
+	for range 600 {
+		if n := len(h.keys); n > 0 && h.keys[n-1].ID == id {
+			return h.keys[n-1].KeyResponse
+		}
+		w.run(100 * time.Millisecond)
+	}
+	require.Fail(w.t, "a key operation does not end")
+	return KeyResponse{}
 }
 
 func (w *testNet) send(h *testHost, s Send) {
@@ -121,9 +172,29 @@ func (w *testNet) send(h *testHost, s Send) {
 	if w.tap != nil {
 		w.tap(h, w.hosts[i], s)
 	}
+	if w.cut != nil && w.cut(h, w.hosts[i], s) {
+		return
+	}
 	if s.Stream || !w.rng.Chance(w.loss, 100) {
 		w.under = append(w.under, delivery{w.now + w.rng.Duration(time.Millisecond, 4*time.Millisecond), h.addr, w.hosts[i], s})
 	}
+}
+
+// answers tells whether a message answers a query.
+func (w *testNet) answers(s Send) bool {
+	plain, err := seal.New(seal.Config{Random: w.rng, MaxSessions: 1})
+	require.NoError(w.t, err)
+	payload, err := plain.Open(testKeyring(w.t, 1, 2).keys, kindOf(s.Stream), s.Payload)
+	require.NoError(w.t, err)
+	packet, err := wire.DecodePacket(payload)
+	require.NoError(w.t, err)
+	return packet.Message.Type == swim.MsgAnswer
+}
+
+func mustKey(t require.TestingT, secret string) *seal.Key {
+	k, err := seal.NewKey([]byte(secret))
+	require.NoError(t, err)
+	return k
 }
 
 // run lets time pass.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"concord/internal/prng"
@@ -32,6 +34,8 @@ type Config struct {
 	AcceptPlaintext bool
 	// SendPlaintext does not encrypt although there is a keyring: encrypt_verify_outgoing = false.
 	SendPlaintext bool
+	// KeepKeyring has changes of the keyring kept by the driver (Output.SaveKeyrings) before they come into force.
+	KeepKeyring bool
 	// Random is where the numbers of sessions come from: crypto/rand's Reader in the product. Only needed with a Keyring.
 	Random io.Reader
 }
@@ -54,6 +58,9 @@ type Pool struct {
 	cfg     Config
 	sealer  *seal.Sealer
 	dropped Dropped
+	now     time.Duration // of the last input that the pool itself saw
+	keys    keyState
+	notices []swim.Notice
 }
 
 // Send is a message to be sent.
@@ -67,6 +74,10 @@ type Send struct {
 type Output struct {
 	swim.Output
 	Sends []Send
+	// SaveKeyrings are to be kept, in order, and reported by KeyringSaved.
+	SaveKeyrings []SaveKeyring
+	// KeyResults are what came of this member's ManageKeys.
+	KeyResults []KeyResult
 }
 
 // Stats counts what a Pool saw and did since it was made.
@@ -89,28 +100,46 @@ type Dropped struct {
 
 // New returns a pool in which only this member is known. An error wraps swim.ErrConfig or seal.ErrConfig.
 func New(cfg Config, rng *prng.Rand, now time.Duration) (*Pool, error) {
+	cfg.Swim = cfg.Swim.WithDefaults()
 	n, err := swim.New(cfg.Swim, rng, now)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{Node: n, cfg: cfg}
+	p := &Pool{Node: n, cfg: cfg, now: now, keys: keyState{asks: map[swim.QueryID]keyAsk{}}}
 	if cfg.Keyring == nil && cfg.Random == nil {
 		cfg.Random = rng.Fork("seal") // without a key it seals nothing
 	}
-	members := cfg.Swim.WithDefaults().MaxMembers
 	// Two sessions for each member, and as many again for former lives.
-	p.sealer, err = seal.New(seal.Config{Label: cfg.Label, Random: cfg.Random, MaxSessions: 4 * members})
+	p.sealer, err = seal.New(seal.Config{Label: cfg.Label, Random: cfg.Random, MaxSessions: 4 * cfg.Swim.MaxMembers})
 	return p, err
 }
 
 // Keyring are the pool's keys, nil if it is not encrypted.
 func (p *Pool) Keyring() *Keyring { return p.cfg.Keyring }
 
+// Encrypted tells whether what is sent is encrypted.
+func (p *Pool) Encrypted() bool { return p.cfg.Keyring != nil && !p.cfg.SendPlaintext }
+
 // Stats returns the counters and gauges for metrics.
 func (p *Pool) Stats() Stats { return Stats{p.Node.Stats(), p.dropped} }
 
+// Tick does what is due.
+func (p *Pool) Tick(now time.Duration) {
+	p.now = max(p.now, now)
+	p.Node.Tick(now)
+}
+
+// Ask puts a user's question to the pool, as the core does. Names of internal queries are refused with swim.ErrQuery.
+func (p *Pool) Ask(now time.Duration, q swim.Query) (swim.QueryID, error) {
+	if strings.HasPrefix(q.Name, InternalPrefix) {
+		return swim.QueryID{}, fmt.Errorf("%w: Queries cannot contain the '%s' prefix", swim.ErrQuery, InternalPrefix)
+	}
+	return p.Node.Ask(now, q)
+}
+
 // Receive takes in a message from an address. The error says why it was dropped.
 func (p *Pool) Receive(now time.Duration, from netip.AddrPort, stream bool, data []byte) error {
+	p.now = max(p.now, now)
 	packet, err := p.open(stream, data)
 	if err != nil {
 		p.dropped.count(err)
@@ -182,9 +211,20 @@ func (d Dropped) Total() uint64 {
 	return d.Plaintext + d.NoKeyring + d.WrongKey + d.WrongPool + d.Forged + d.Replayed + d.Truncated + d.Malformed
 }
 
-// Output returns what is to be done since the last call, and forgets it.
+// HasOutput tells whether Output has anything.
+func (p *Pool) HasOutput() bool {
+	return len(p.keys.saves) > 0 || len(p.keys.results) > 0 || len(p.notices) > 0 || p.Node.HasOutput()
+}
+
+// Output returns what is to be done since the last call, and forgets it. What the pool does about keys because of it is
+// in the next one: call it as long as HasOutput tells so.
 func (p *Pool) Output() Output {
 	out := Output{Output: p.Node.Output()}
+	out.Questions = slices.DeleteFunc(out.Questions, func(q swim.Question) bool { return p.handlesQuestion(&q) })
+	out.Replies = slices.DeleteFunc(out.Replies, func(r swim.Reply) bool { return p.handlesReply(&r) })
+	out.SaveKeyrings, out.KeyResults = p.keys.saves, p.keys.results
+	out.Notices = append(out.Notices, p.notices...)
+	p.keys.saves, p.keys.results, p.notices = nil, nil, nil
 	out.Sends = make([]Send, 0, len(out.Packets)+len(out.Streams))
 	for i := range out.Packets {
 		out.Sends = p.pack(out.Sends, &out.Packets[i], false)
@@ -196,13 +236,17 @@ func (p *Pool) Output() Output {
 	return out
 }
 
+func (p *Pool) notice(level swim.NoticeLevel, format string, args ...any) {
+	p.notices = append(p.notices, swim.Notice{Level: level, Text: fmt.Sprintf(format, args...)})
+}
+
 // pack adds a message to those to be sent. Without randomness for a session it is not: nothing that should be sealed
 // leaves open.
 func (p *Pool) pack(sends []Send, packet *swim.Packet, stream bool) []Send {
 	s := Send{To: packet.Addr, Stream: stream}
 	plain := wire.AppendPacket(nil, packet)
 	switch {
-	case p.cfg.Keyring != nil && !p.cfg.SendPlaintext:
+	case p.Encrypted():
 		sealed, err := p.sealer.Seal(nil, p.cfg.Keyring.Primary(), kindOf(stream), plain)
 		if err != nil {
 			return sends

@@ -36,6 +36,7 @@ func (w *world) Read(ReadTask)                       {}
 func (w *world) Fetch(FetchTask)                     {}
 func (w *world) Reply(_ uint64, resp *wire.Response) { w.answers = append(w.answers, resp) }
 func (w *world) Save(string, []byte)                 {}
+func (w *world) SaveKeyring(KeyringTask)             {}
 func (w *world) Agent(AgentTask)                     {}
 func (w *world) Log(Level, string, string, ...any)   {}
 func (w *world) take() (out []transport.Envelope)    { out, w.sent = w.sent, nil; return out }

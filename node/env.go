@@ -34,6 +34,8 @@ type Env interface {
 	Reply(token uint64, resp *wire.Response)
 	// Save keeps a small piece of data under a name, crash-safely, in its own time.
 	Save(name string, data []byte)
+	// SaveKeyring keeps a pool's keys, crash-safely and for nobody else's eyes; answered by OnKeyringSaved.
+	SaveKeyring(KeyringTask)
 	// Agent carries out what the local agent wants of the machine: check runners and files.
 	Agent(AgentTask)
 	// Log writes a line of the log.
@@ -49,6 +51,19 @@ const (
 	// SavedRemoteIncarnation and SavedRemotePeers are those of the WAN pool.
 	SavedRemoteIncarnation = "remote-incarnation"
 	SavedRemotePeers       = "remote-peers"
+)
+
+// KeyringTask keeps a keyring.
+type KeyringTask struct {
+	Name string // SavedKeyring or SavedRemoteKeyring
+	Seq  uint64 // of the pool
+	Data []byte // secret: it must not be logged
+}
+
+// Names of keyrings, Consul's.
+const (
+	SavedKeyring       = "local.keyring"
+	SavedRemoteKeyring = "remote.keyring"
 )
 
 // Level is the level of a log line.

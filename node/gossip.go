@@ -168,7 +168,7 @@ func (n *Node) onGossip(e transport.Envelope) {
 		err = p.Receive(n.now, from, e.Class == p.streams, e.Payload)
 	}
 	if err != nil {
-		n.log(Debug, p.component, "dropped a malformed message", "from", string(e.From), "error", err)
+		n.dropped(p, string(e.From), err)
 	}
 }
 

@@ -20,6 +20,10 @@ type pool struct {
 	packets, streams transport.Class // of what it sends
 	incarnation      string          // names for Env.Save
 	peers            string
+	keyring          string // name for Env.SaveKeyring
+
+	keyOps map[uint64]func(gossip.KeyResponse) // that wait for their end
+	warnAt time.Duration                       // when a dropped message may be warned of again
 
 	joins map[netip.AddrPort][]func(swim.JoinResult)
 	seeds seeds
@@ -28,19 +32,21 @@ type pool struct {
 }
 
 func newLAN(cfg gossip.Config, rng *prng.Rand, now time.Duration) (*pool, error) {
-	p := &pool{component: "swim", packets: transport.Gossip, streams: transport.GossipStream, incarnation: SavedIncarnation, peers: SavedPeers}
+	p := &pool{component: "swim", packets: transport.Gossip, streams: transport.GossipStream, incarnation: SavedIncarnation,
+		peers: SavedPeers, keyring: SavedKeyring}
 	return p.open(cfg, rng.Fork("swim"), now)
 }
 
 func newWAN(cfg gossip.Config, rng *prng.Rand, now time.Duration) (*pool, error) {
 	p := &pool{component: "swim.wan", packets: transport.WANGossip, streams: transport.WANGossipStream,
-		incarnation: SavedRemoteIncarnation, peers: SavedRemotePeers}
+		incarnation: SavedRemoteIncarnation, peers: SavedRemotePeers, keyring: SavedRemoteKeyring}
 	return p.open(cfg, rng.Fork("swim-wan"), now)
 }
 
 func (p *pool) open(cfg gossip.Config, rng *prng.Rand, now time.Duration) (*pool, error) {
 	var err error
 	p.Pool, err = gossip.New(cfg, rng, now)
+	p.keyOps = map[uint64]func(gossip.KeyResponse){}
 	p.joins, p.seeds = map[netip.AddrPort][]func(swim.JoinResult){}, seeds{at: never}
 	return p, err
 }
@@ -98,6 +104,7 @@ func (n *Node) drainPool(p *pool) bool {
 	if out.Incarnation != 0 {
 		n.env.Save(p.incarnation, strconv.AppendUint(nil, out.Incarnation, 10))
 	}
+	n.drainKeys(p, &out)
 	for _, j := range out.Joined {
 		p.joined(j)
 	}

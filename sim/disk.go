@@ -228,4 +228,12 @@ func (h *Host) Save(name string, data []byte) {
 	h.later(h.disk.delay(), "save", func() { h.disk.files[name] = data })
 }
 
+// SaveKeyring keeps a keyring like a file; a crash may fall between that and the node being told.
+func (h *Host) SaveKeyring(t node.KeyringTask) {
+	h.later(h.disk.delay(), "keyring", func() {
+		h.disk.files[t.Name] = t.Data
+		h.completed("keyring kept", func() { h.input(func() { h.node.OnKeyringSaved(t, nil) }) })
+	})
+}
+
 var _ node.Env = (*Host)(nil)

@@ -357,3 +357,12 @@ var genPacket = rapid.Custom(func(t *rapid.T) swim.Packet {
 		Answer: draw(t, genOptional(genReply)), Coordinate: draw(t, genBytes)},
 		Clocks: swim.Clocks{Event: draw(t, genUint), Query: draw(t, genUint)}, Events: draw(t, genFew(genUserEvent)), Queries: draw(t, genFew(genQueryCast))}
 })
+
+var (
+	genKeyQuery = rapid.Custom(func(t *rapid.T) KeyQuery {
+		return KeyQuery{Rehearse: draw(t, genBool), Secret: draw(t, genBytes), Sum: draw(t, genBytes)}
+	})
+	genKeyReply = rapid.Custom(func(t *rapid.T) KeyReply {
+		return KeyReply{OK: draw(t, genBool), Message: draw(t, genText), Keys: draw(t, genList(genBytes))}
+	})
+)

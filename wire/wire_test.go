@@ -35,6 +35,8 @@ var (
 	restore   = codec[Restore]{genRestore, func(p []byte, c Restore) []byte { return AppendRestore(p, &c) }, DecodeRestore, nil}
 	request   = codec[Request]{genRequest, func(p []byte, q Request) []byte { return AppendRequest(p, &q) }, DecodeRequest, nil}
 	response  = codec[Response]{genResponse, func(p []byte, s Response) []byte { return AppendResponse(p, &s) }, DecodeResponse, nil}
+	keyQuery  = codec[KeyQuery]{genKeyQuery, func(p []byte, q KeyQuery) []byte { return AppendKeyQuery(p, &q) }, DecodeKeyQuery, nil}
+	keyReply  = codec[KeyReply]{genKeyReply, func(p []byte, a KeyReply) []byte { return AppendKeyReply(p, &a) }, DecodeKeyReply, nil}
 )
 
 func TestRaft(t *testing.T)     { raftCodec.test(t) }
@@ -43,6 +45,8 @@ func TestCommand(t *testing.T)  { command.test(t) }
 func TestRestore(t *testing.T)  { restore.test(t) }
 func TestRequest(t *testing.T)  { request.test(t) }
 func TestResponse(t *testing.T) { response.test(t) }
+func TestKeyQuery(t *testing.T) { keyQuery.test(t) }
+func TestKeyReply(t *testing.T) { keyReply.test(t) }
 
 func (c codec[T]) test(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -128,6 +132,8 @@ func FuzzCommand(f *testing.F)  { command.fuzz(f) }
 func FuzzRestore(f *testing.F)  { restore.fuzz(f) }
 func FuzzRequest(f *testing.F)  { request.fuzz(f) }
 func FuzzResponse(f *testing.F) { response.fuzz(f) }
+func FuzzKeyQuery(f *testing.F) { keyQuery.fuzz(f) }
+func FuzzKeyReply(f *testing.F) { keyReply.fuzz(f) }
 
 // hostile are inputs that promise more than they have, or nest deeper than a stack is.
 func hostile() map[string][]byte {

@@ -82,7 +82,7 @@ func (c *agentCommand) Run(args []string) int {
 		}
 		return 1
 	}
-	c.banner(rt)
+	c.banner(rt, p.Encrypted())
 	code := serve(p, rt, signals, log)
 	if code != 0 {
 		// After a failure something may wait for a disk that never answers. What was acknowledged is on it.
@@ -108,7 +108,7 @@ func tune() {
 	}
 }
 
-func (c *agentCommand) banner(rt config.Runtime) {
+func (c *agentCommand) banner(rt config.Runtime, encrypted bool) {
 	c.ui.Output(fmt.Sprintf(`==> Starting Concord agent...
            Version: '%s'
          Node name: '%s'
@@ -116,9 +116,10 @@ func (c *agentCommand) banner(rt config.Runtime) {
             Server: %v (Bootstrap: %v)
        Client Addr: %v (DNS: %v)
       Cluster Addr: %s (LAN: %d, WAN: %d)
+           Encrypt: Gossip: %v
 
 ==> Log data will now stream in as it occurs:
-`, version.Version, rt.NodeName, rt.Datacenter, rt.Server, rt.Bootstrap, rt.HTTP, rt.DNS, rt.Advertise, rt.SerfPort, rt.SerfWANPort))
+`, version.Version, rt.NodeName, rt.Datacenter, rt.Server, rt.Bootstrap, rt.HTTP, rt.DNS, rt.Advertise, rt.SerfPort, rt.SerfWANPort, encrypted))
 }
 
 // serve waits for a signal, or for the end of the agent, and returns the exit code.
@@ -172,15 +173,18 @@ func leaveGracefully(p *process.Process, signals <-chan os.Signal, log hclog.Log
 
 // processConfig is what the process needs of the configuration.
 func processConfig(rt config.Runtime, args []string, log hclog.Logger) process.Config {
+	e := rt.Encryption
+	lan := gossip.Config{Swim: rt.LAN, Label: e.LabelLAN, AcceptPlaintext: !e.VerifyIncoming, SendPlaintext: !e.VerifyOutgoing}
+	wan := gossip.Config{Swim: rt.WAN, Label: e.LabelWAN, AcceptPlaintext: !e.VerifyIncoming, SendPlaintext: !e.VerifyOutgoing}
 	n := node.Config{Name: rt.NodeName, Datacenter: rt.Datacenter, Server: rt.Server, Build: version.Version, Meta: rt.NodeMeta,
-		Bootstrap: rt.Bootstrap, Expect: rt.Expect, LAN: gossip.Config{Swim: rt.LAN}, WAN: gossip.Config{Swim: rt.WAN}, Autopilot: rt.Autopilot, HoldTimeout: rt.HoldTimeout, LeaveTimeout: rt.LeaveTimeout}
+		Bootstrap: rt.Bootstrap, Expect: rt.Expect, LAN: lan, WAN: wan, Autopilot: rt.Autopilot, HoldTimeout: rt.HoldTimeout, LeaveTimeout: rt.LeaveTimeout}
 	n.Agent = agent.Config{CheckUpdateInterval: rt.CheckUpdateInterval}
 	n.Raft = node.RaftTiming(rt.RaftMultiplier)
 	return process.Config{
 		Node: n, NodeID: rt.NodeID, DataDir: rt.DataDir, Bind: rt.Bind, Advertise: rt.Advertise, BindLAN: rt.BindLAN, BindWAN: rt.BindWAN,
 		AdvertiseWAN: rt.AdvertiseWAN, ServerPort: rt.ServerPort, SerfPort: rt.SerfPort, SerfWANPort: rt.SerfWANPort,
 		HTTP: rt.HTTP, DNS: rt.DNS, DNSConfig: rt.DNSConfig, MaxHTTPConns: rt.MaxHTTPConns, ResponseHeaders: rt.ResponseHeaders,
-		LAN: process.Joining(rt.JoinLAN), WAN: process.Joining(rt.JoinWAN), Rejoin: rt.Rejoin,
+		LAN: process.Joining(rt.JoinLAN), WAN: process.Joining(rt.JoinWAN), Rejoin: rt.Rejoin, EncryptKey: e.Key, DisableKeyringFile: e.DisableFile,
 		Services: rt.Services, Checks: rt.Checks, Version: version.Version, Revision: version.Revision(), PidFile: rt.PidFile, Log: log, Debug: rt.Written,
 		Reload: func() (process.Reloaded, error) {
 			again, _, err := config.Load(args)

@@ -196,7 +196,7 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 	var self swim.Member
 	var st raft.Status
 	var counters, wanCounters gossip.Stats
-	inWAN := false
+	inWAN, encrypted, encryptedWAN := false, false, false
 	members, services, checks := 0, 0, 0
 	err := p.runner.Call(ctx, func(n *node.Node) {
 		for _, m := range n.Members() {
@@ -206,6 +206,7 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 		}
 		members, counters = len(n.Members()), n.GossipStats()
 		wanCounters, inWAN = n.WANStats()
+		encrypted, encryptedWAN = n.Encrypted()
 		services, checks = len(n.Agent().Services()), len(n.Agent().Checks())
 		st, _ = n.RaftStatus()
 	})
@@ -216,11 +217,11 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 		"agent":    {"check_monitors": "0", "check_ttls": "0", "checks": strconv.Itoa(checks), "services": strconv.Itoa(services)},
 		"build":    {"prerelease": "", "revision": p.cfg.Revision, "version": p.cfg.Version},
 		"runtime":  runtimeStats(),
-		"serf_lan": serfStats(members, counters),
+		"serf_lan": serfStats(members, counters, encrypted),
 		"consul":   {"server": strconv.FormatBool(p.cfg.Node.Server)},
 	}
 	if inWAN {
-		stats["serf_wan"] = serfStats(wanCounters.Alive+wanCounters.Failed+wanCounters.Left, wanCounters)
+		stats["serf_wan"] = serfStats(wanCounters.Alive+wanCounters.Failed+wanCounters.Left, wanCounters, encryptedWAN)
 	}
 	if p.cfg.Node.Server {
 		stats["raft"] = raftStats(st)
@@ -243,8 +244,8 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 	}, nil
 }
 
-func serfStats(members int, s gossip.Stats) map[string]string {
-	return map[string]string{"members": strconv.Itoa(members), "health_score": fmt.Sprint(s.Health), "encrypted": "false"}
+func serfStats(members int, s gossip.Stats, encrypted bool) map[string]string {
+	return map[string]string{"members": strconv.Itoa(members), "health_score": fmt.Sprint(s.Health), "encrypted": strconv.FormatBool(encrypted)}
 }
 
 func runtimeStats() map[string]string {

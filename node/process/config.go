@@ -42,6 +42,10 @@ type Config struct {
 
 	// LAN and WAN are the members to join in each pool.
 	LAN, WAN Joining
+	// EncryptKey encrypts gossip, in base64, where the data directory has no keyring yet. DisableKeyringFile: none is kept
+	// nor looked for.
+	EncryptKey         string
+	DisableKeyringFile bool
 	// Rejoin joins the members known before the last end, even after having left.
 	Rejoin bool
 

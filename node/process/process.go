@@ -34,10 +34,11 @@ type Process struct {
 	dns     []*dnsapi.Server
 	http    *httpDoor
 
-	ctx     context.Context // ends with the process
-	cancel  context.CancelFunc
-	failed  atomic.Bool    // the process has to end because of a failure
-	closers []func() error // in the order of opening
+	ctx       context.Context // ends with the process
+	cancel    context.CancelFunc
+	encrypted bool           // gossip is
+	failed    atomic.Bool    // the process has to end because of a failure
+	closers   []func() error // in the order of opening
 }
 
 // Start starts an agent. On an error everything that was opened is closed again.
@@ -104,6 +105,9 @@ func (p *Process) openNode() error {
 	cfg := p.cfg.Node
 	cfg.ID, cfg.Address = p.id, p.cfg.Advertise.String()
 	if err := p.gossipIdentity(&cfg); err != nil {
+		return err
+	}
+	if err := p.keyrings(&cfg); err != nil {
 		return err
 	}
 	p.host = newHost(p)

@@ -28,7 +28,8 @@ func (e *env) Apply(t node.ApplyTask)     { e.applies.force(t) }
 func (e *env) Fetch(t node.FetchTask)     { e.fetches.force(t) }
 func (e *env) Agent(t node.AgentTask)     { e.hosts.force(hostJob{task: t}) }
 
-func (e *env) Save(name string, data []byte) { e.saves.force(save{name, data}) }
+func (e *env) Save(name string, data []byte)  { e.saves.force(save{name: name, data: data}) }
+func (e *env) SaveKeyring(t node.KeyringTask) { e.saves.force(save{keyring: &t}) }
 
 // Read lets a caller on this machine read for itself, and a worker for everybody else.
 func (e *env) Read(t node.ReadTask) {

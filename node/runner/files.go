@@ -34,6 +34,11 @@ func (f *Files) Write(name string, data []byte) error {
 	return WriteFile(filepath.Join(f.dir, name), data, 0o644)
 }
 
+// WriteSecret is Write for what only the agent's own user may read.
+func (f *Files) WriteSecret(name string, data []byte) error {
+	return WriteFile(filepath.Join(f.dir, name), data, 0o600)
+}
+
 // WriteFile replaces a file so that a crash leaves it as it was or as it is to be: write, fsync,
 // rename, fsync the folder.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {

@@ -22,6 +22,8 @@ type event struct {
 	applied  *node.ApplyDone
 	read     *node.ReadTask
 	fetched  *node.FetchDone
+	keyring  *node.KeyringTask
+	err      error
 	call     func(*node.Node)
 	done     chan struct{}
 }
@@ -37,6 +39,7 @@ const (
 	evApplied
 	evRead
 	evFetched
+	evKeyring
 	evCall
 )
 
@@ -65,6 +68,8 @@ func (r *Runner) handle(e *event) {
 		r.node.OnRead(*e.read)
 	case evFetched:
 		r.node.OnFetched(*e.fetched)
+	case evKeyring:
+		r.node.OnKeyringSaved(*e.keyring, e.err)
 	case evCall:
 		e.call(r.node)
 		r.called = append(r.called, e.done)

@@ -80,8 +80,9 @@ type hostJob struct {
 }
 
 type save struct {
-	name string
-	data []byte
+	name    string
+	data    []byte
+	keyring *node.KeyringTask // instead
 }
 
 // inboxLimit bounds what waits for the loop; a full inbox slows the senders down.

@@ -67,6 +67,10 @@ func (r *Runner) save(saves []save) {
 	}
 	newest := map[string][]byte{}
 	for _, s := range saves {
+		if t := s.keyring; t != nil {
+			r.inbox.force(event{kind: evKeyring, keyring: t, err: r.opts.Files.WriteSecret(t.Name, t.Data)})
+			continue
+		}
 		newest[s.name] = s.data
 	}
 	for name, data := range newest {

@@ -54,6 +54,9 @@ func (k *Key) Equal(o *Key) bool { return subtle.ConstantTimeCompare(k.secret, o
 // Base64 is the secret as it is written in configurations and keyring files.
 func (k *Key) Base64() string { return base64.StdEncoding.EncodeToString(k.secret) }
 
+// Secret is the key itself. It must not be changed, and not be logged.
+func (k *Key) Secret() []byte { return k.secret }
+
 // Sum identifies the key without giving it away.
 func (k *Key) Sum() [sha256.Size]byte { return k.sum }
 
