@@ -22,6 +22,7 @@ type verb struct {
 	about    string
 	example  string
 	offline  bool // talks to no agent, so it has no flags to find one
+	gossip   bool // talks to a gossip-only agent, which has a protocol of its own
 	// setup defines the verb's own flags and returns what runs it.
 	setup func(fs *flag.FlagSet) func(*call) error
 }
@@ -30,6 +31,7 @@ type verb struct {
 type call struct {
 	args  []string
 	api   *client.Client
+	rpc   rpcAddress // for gossip verbs
 	ui    cli.Ui
 	stdin io.Reader
 }
@@ -69,15 +71,24 @@ func (c *connection) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&c.stale, "stale", false, "Let any server answer reads.")
 }
 
-func (r *runner) flagSet() (*flag.FlagSet, *connection, func(*call) error) {
+// finding are the flags to find an agent with, of either kind.
+type finding struct {
+	connection
+	rpc rpcAddress
+}
+
+func (r *runner) flagSet() (*flag.FlagSet, *finding, func(*call) error) {
 	fs := flag.NewFlagSet(r.v.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	run := r.v.setup(fs)
-	var c connection
-	if !r.v.offline {
-		c.flags(fs)
+	var f finding
+	switch {
+	case r.v.gossip:
+		f.rpc.flags(fs)
+	case !r.v.offline:
+		f.connection.flags(fs)
 	}
-	return fs, &c, run
+	return fs, &f, run
 }
 
 // Help describes the verb.
@@ -101,7 +112,7 @@ func (r *runner) Run(args []string) int {
 		r.ui.Error("See 'node " + r.v.name + " -help'.")
 		return 1
 	}
-	c := &call{args: fs.Args(), api: client.New(conn.addr, conn.token, conn.datacenter, conn.stale), ui: r.ui, stdin: r.stdin}
+	c := &call{args: fs.Args(), api: client.New(conn.addr, conn.token, conn.datacenter, conn.stale), rpc: conn.rpc, ui: r.ui, stdin: r.stdin}
 	switch err := run(c).(type) {
 	case nil:
 		return 0
@@ -144,6 +155,7 @@ var groups = []group{
 	{"operator", "Tools for operators of a cluster"},
 	{"operator raft", "Looks at and changes the Raft configuration"},
 	{"operator autopilot", "Looks at and changes autopilot"},
+	{"gossip", "Membership, events and queries without servers, as Serf has them"},
 }
 
 // Commands returns the commands by name.
@@ -154,7 +166,7 @@ func Commands(ui cli.Ui, version string) map[string]cli.CommandFactory {
 		out[g.name] = func() (cli.Command, error) { return g, nil }
 	}
 	verbs := append([]verb{versionVerb(version)}, clusterVerbs...)
-	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs, recoverVerbs, snapshotVerbs} {
+	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs, recoverVerbs, snapshotVerbs, gossipVerbs} {
 		for _, v := range vs {
 			r := &runner{v: v, ui: ui, stdin: os.Stdin}
 			out[v.name] = func() (cli.Command, error) { return r, nil }
