@@ -29,7 +29,7 @@ const (
 // tags describes the node to the others.
 func (c Config) tags() map[string]string {
 	t := map[string]string{tagRole: roleClient, tagDatacenter: c.Datacenter, tagID: c.ID, tagBuild: c.Build,
-		"segment": "", "vsn": "2", "vsn_min": "2", "vsn_max": "3"}
+		"acls": "0", "segment": "", "vsn": "2", "vsn_min": "2", "vsn_max": "3"}
 	if !c.Server {
 		return t
 	}
@@ -40,11 +40,11 @@ func (c Config) tags() map[string]string {
 	if i := strings.LastIndexByte(string(c.RPCAddr), ':'); i >= 0 {
 		t[tagPort] = string(c.RPCAddr[i+1:])
 	}
-	if c.Expect > 0 {
-		t[tagExpect] = strconv.Itoa(c.Expect)
-	}
-	if c.Bootstrap {
+	switch {
+	case c.Bootstrap || c.Expect == 1:
 		t[tagBootstrap] = "1"
+	case c.Expect > 1:
+		t[tagExpect] = strconv.Itoa(c.Expect)
 	}
 	return t
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -44,7 +45,18 @@ func (q *request) change(f AgentChange) (any, error) {
 	return nil, q.s.backend.Change(q.r.Context(), f)
 }
 
+// allSegments is what clients ask for who do not care; there is but one segment.
+const allSegments = "_all"
+
+var errSegments = errors.New("Network segments are not supported in this version of Consul")
+
 func (q *request) members() (any, error) {
+	if segment := q.params.Get("segment"); segment != "" && segment != allSegments {
+		if q.wan() {
+			return nil, badRequest("Cannot provide a segment with wan=true")
+		}
+		return nil, errSegments
+	}
 	return q.s.backend.Members(q.r.Context(), q.wan())
 }
 
@@ -62,9 +74,6 @@ func (q *request) join() (any, error) {
 }
 
 func (q *request) forceLeave() (any, error) {
-	if q.arg == "" {
-		return nil, badRequest("Missing node name")
-	}
 	return nil, q.s.backend.ForceLeave(q.r.Context(), q.arg, q.has("prune"))
 }
 

@@ -135,6 +135,8 @@ func TestAnswers(t *testing.T) {
 		{"health by id", "GET", "/v1/agent/health/service/id/web1?format=text", "", nil, 429, "warning"},
 		{"health by unknown name", "GET", "/v1/agent/health/service/name/x", "", nil, 404, "ServiceName x Not Found"},
 		{"force-leave", "PUT", "/v1/agent/force-leave/x", "", nil, 404, "no node"},
+		{"one segment", "GET", "/v1/agent/members?segment=x", "", nil, 500, "Network segments are not supported in this version of Consul"},
+		{"segments of the WAN", "GET", "/v1/agent/members?wan=1&segment=x", "", nil, 400, "Cannot provide a segment with wan=true"},
 		{"status", "PUT", "/v1/agent/check/update/c", `{"Status":"fine"}`, nil, 400, "Invalid check status: 'fine'"},
 		{"maintenance", "PUT", "/v1/agent/maintenance", "", nil, 400, "Missing value for enable"},
 		{"peer", "DELETE", "/v1/operator/raft/peer", "", nil, 400, "Must specify either ?id"},

@@ -95,7 +95,7 @@ func (p *Process) ForceLeave(ctx context.Context, name string, prune bool) error
 		return err
 	}
 	if errors.Is(refused, swim.ErrUnknownMember) {
-		return &agent.NotFoundError{Message: fmt.Sprintf("agent: No node found with name '%s'", name)}
+		return fmt.Errorf("agent: No node found with name '%s'", name) // an internal error to Consul's clients
 	}
 	return refused
 }

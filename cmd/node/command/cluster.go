@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"flag"
@@ -45,18 +46,32 @@ type member struct {
 	ProtocolCur uint8
 }
 
+const roleServer = "consul"
+
+// nameSegment names the segment as Consul shows it: servers are in all of them.
+func (m member) nameSegment() {
+	switch {
+	case m.Tags == nil || m.Tags["segment"] != "":
+	case m.Tags["role"] == roleServer:
+		m.Tags["segment"] = "<all>"
+	default:
+		m.Tags["segment"] = "<default>"
+	}
+}
+
 var memberStatus = map[int]string{0: "none", 1: "alive", 2: "leaving", 3: "left", 4: "failed"}
 
 func members(fs *flag.FlagSet) func(*call) error {
 	detailed := fs.Bool("detailed", false, "Show all tags of each member.")
 	wan := fs.Bool("wan", false, "List the servers of all datacenters, as a server knows them.")
 	status := fs.String("status", ".*", "List only members whose status matches this regular expression.")
+	segment := fs.String("segment", "_all", "List only members of this network segment; there is but one, to which all belong.")
 	return func(c *call) error {
 		match, err := regexp.Compile("^(" + *status + ")$")
 		if err != nil {
 			return badUsage("-status: %v", err)
 		}
-		query := url.Values{}
+		query := url.Values{"segment": {*segment}}
 		if *wan {
 			query.Set("wan", "1")
 		}
@@ -68,7 +83,12 @@ func members(fs *flag.FlagSet) func(*call) error {
 		if len(all) == 0 {
 			return exit(2) // as Consul: nobody matches
 		}
-		slices.SortFunc(all, func(a, b member) int { return strings.Compare(a.Name, b.Name) })
+		for _, m := range all {
+			m.nameSegment()
+		}
+		slices.SortFunc(all, func(a, b member) int {
+			return cmp.Or(strings.Compare(a.Tags["segment"], b.Tags["segment"]), strings.Compare(a.Name, b.Name))
+		})
 		if *detailed {
 			c.table(detailedRows(all))
 		} else {
@@ -81,17 +101,12 @@ func members(fs *flag.FlagSet) func(*call) error {
 func memberRows(all []member) [][]string {
 	rows := [][]string{{"Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Segment"}}
 	for _, m := range all {
-		kind, segment := "client", m.Tags["segment"]
-		if m.Tags["role"] == "consul" {
+		kind := "client"
+		if m.Tags["role"] == roleServer {
 			kind = "server"
-			if segment == "" {
-				segment = "<all>"
-			}
-		} else if segment == "" {
-			segment = "<default>"
 		}
 		build, _, _ := strings.Cut(m.Tags["build"], ":")
-		rows = append(rows, []string{m.Name, fmt.Sprintf("%s:%d", m.Addr, m.Port), memberStatus[m.Status], kind, build, m.Tags["vsn"], m.Tags["dc"], segment})
+		rows = append(rows, []string{m.Name, fmt.Sprintf("%s:%d", m.Addr, m.Port), memberStatus[m.Status], kind, build, m.Tags["vsn"], m.Tags["dc"], m.Tags["segment"]})
 	}
 	return rows
 }

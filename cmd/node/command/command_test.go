@@ -86,7 +86,10 @@ func TestVerbs(t *testing.T) {
 		asked   string // last request
 	}{
 		{"members", map[string]string{"GET /v1/agent/members": twoMembers}, 0,
-			"Node  Address        Status  Type    Build  Protocol  DC   Segment\nc1    10.0.0.2:8301  failed  client  1.8.7  2         dc1  <default>\ns1    10.0.0.1:8301  alive   server  1.8.7  2         dc1  <all>\n", ""},
+			"Node  Address        Status  Type    Build  Protocol  DC   Segment\ns1    10.0.0.1:8301  alive   server  1.8.7  2         dc1  <all>\nc1    10.0.0.2:8301  failed  client  1.8.7  2         dc1  <default>\n",
+			"GET /v1/agent/members?segment=_all"},
+		{"members -detailed -status=failed -segment x", map[string]string{"GET /v1/agent/members": twoMembers}, 0,
+			"Node  Address        Status  Tags\nc1    10.0.0.2:8301  failed  build=1.8.7,dc=dc1,role=node,segment=<default>,vsn=2\n", "GET /v1/agent/members?segment=x"},
 		{"members -status left", map[string]string{"GET /v1/agent/members": twoMembers}, 2, "", ""},
 		{"join a b", map[string]string{"PUT /v1/agent/join/a": ""}, 0, "Successfully joined cluster by contacting 1 nodes.\n", ""},
 		{"leave", map[string]string{"PUT /v1/agent/leave": ""}, 0, "Graceful leave complete\n", "PUT /v1/agent/leave"},
