@@ -53,9 +53,10 @@ func (*CoordinateQuery) query()  {}
 func (*NearQuery) query()        {}
 
 var (
-	// ErrCoordinate and the next have Consul's texts.
+	// ErrCoordinate and ErrDimensions have Consul's texts.
 	ErrCoordinate  = errors.New("invalid coordinate")
-	ErrSegment     = errors.New("incompatible coordinate")
+	ErrDimensions  = errors.New("incompatible coordinate")
+	ErrSegment     = errors.New("There are no segments: leave Segment empty")
 	ErrCoordinates = fmt.Errorf("Too many coordinates: the limit is %d", MaxCoordinates)
 )
 

@@ -72,6 +72,7 @@ func (b *builder) build() {
 	b.timing()
 	b.pools()
 	b.encryption()
+	b.coordinates()
 	b.dns()
 	b.definitions()
 	o.LogLevel, o.LogJSON, o.PidFile = or(r.LogLevel, map[bool]string{true: "debug", false: "info"}[b.dev]), or(r.LogJSON, false), or(r.PidFile, "")

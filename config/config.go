@@ -15,6 +15,7 @@ import (
 	"concord/agent"
 	dnsapi "concord/api/dns"
 	"concord/catalog"
+	"concord/node"
 	"concord/swim"
 )
 
@@ -50,6 +51,7 @@ type Runtime struct {
 	Autopilot      catalog.AutopilotConfig
 	LAN, WAN       swim.Config
 	Encryption     Encryption
+	Coordinates    node.CoordinateConfig
 	// CheckUpdateInterval is by how long changes of a check's output alone are put off.
 	CheckUpdateInterval time.Duration
 

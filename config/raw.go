@@ -18,6 +18,7 @@ type raw struct {
 	CheckUpdateInterval  *string           `mapstructure:"check_update_interval"`
 	DataDir              *string           `mapstructure:"data_dir"`
 	Datacenter           *string           `mapstructure:"datacenter"`
+	DisableCoordinates   *bool             `mapstructure:"disable_coordinates"`
 	DisableKeyringFile   *bool             `mapstructure:"disable_keyring_file"`
 	Domain               *string           `mapstructure:"domain"`
 	AltDomain            *string           `mapstructure:"alt_domain"`
@@ -47,6 +48,8 @@ type raw struct {
 	Server               *bool             `mapstructure:"server"`
 	StartJoin            []string          `mapstructure:"start_join"`
 	StartJoinWAN         []string          `mapstructure:"start_join_wan"`
+	CoordinateInterval   *string           `mapstructure:"sync_coordinate_interval_min"`
+	CoordinateRate       *int              `mapstructure:"sync_coordinate_rate_target"`
 	Services             []map[string]any  `mapstructure:"services"`
 	Checks               []map[string]any  `mapstructure:"checks"`
 
@@ -61,6 +64,9 @@ type raw struct {
 		HTTP *string `mapstructure:"http"`
 		DNS  *string `mapstructure:"dns"`
 	} `mapstructure:"addresses"`
+	Consul struct {
+		Coordinate rawCoordinates `mapstructure:"coordinate"`
+	} `mapstructure:"consul"`
 	Performance struct {
 		RaftMultiplier *int    `mapstructure:"raft_multiplier"`
 		LeaveDrainTime *string `mapstructure:"leave_drain_time"`
@@ -128,7 +134,7 @@ var unserved = set(`acl_agent_master_token acl_agent_token acl_datacenter acl_de
 	acl_enforce_version_8 acl_master_token acl_replication_token acl_token acl_ttl acl addresses.https addresses.grpc addresses.grpc_tls advertise_addr_ipv4
 	advertise_addr_ipv6 advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 advertise_reconnect_timeout audit auto_config auto_encrypt
 	auto_reload_config autopilot.disable_upgrade_migration autopilot.redundancy_zone_tag autopilot.upgrade_version_tag bind_addr_rpc cache check_deregister_interval_min
-	check_output_max_size check_reap_interval cloud config_entries connect default_query_time disable_coordinates disable_http_unprintable_char_filter
+	check_output_max_size check_reap_interval cloud config_entries connect default_query_time disable_http_unprintable_char_filter
 	disable_remote_exec discard_check_output discovery_max_stale dns_config.cache_max_age dns_config.disable_compression dns_config.max_stale
 	dns_config.node_meta_txt dns_config.prefer_namespace dns_config.recursor_strategy dns_config.use_cache enable_acl_replication
 	enable_agent_tls_for_checks enable_central_service_config enable_debug enable_local_script_checks enable_script_checks

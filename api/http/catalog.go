@@ -10,7 +10,7 @@ import (
 )
 
 // routes are the endpoints but for the KV store.
-var routes = slices.Concat(catalogRoutes, healthRoutes, agentRoutes, operatorRoutes, snapshotRoutes, txnRoutes)
+var routes = slices.Concat(catalogRoutes, healthRoutes, agentRoutes, operatorRoutes, snapshotRoutes, txnRoutes, coordinateRoutes)
 
 var (
 	get    = []string{http.MethodGet}
@@ -23,7 +23,7 @@ var catalogRoutes = []route{
 	{"/v1/catalog/register", put, (*request).catalogRegister},
 	{"/v1/catalog/deregister", put, (*request).catalogDeregister},
 	{"/v1/catalog/datacenters", get, (*request).datacenters},
-	{"/v1/catalog/nodes", get, func(q *request) (any, error) { return q.list(&catalog.NodesQuery{NodeMeta: q.nodeMeta()}) }},
+	{"/v1/catalog/nodes", get, func(q *request) (any, error) { return q.list(q.near(&catalog.NodesQuery{NodeMeta: q.nodeMeta()})) }},
 	{"/v1/catalog/services", get, func(q *request) (any, error) { return q.read(&catalog.ServicesQuery{NodeMeta: q.nodeMeta()}) }},
 	{"/v1/catalog/service/", get, (*request).catalogService},
 	{"/v1/catalog/node/", get, (*request).catalogNode},
@@ -37,11 +37,11 @@ var healthRoutes = []route{
 	}},
 	{"/v1/health/checks/", get, func(q *request) (any, error) {
 		return q.named("service name", func() catalog.Query {
-			return &catalog.ServiceChecksQuery{Service: q.arg, NodeMeta: q.nodeMeta()}
+			return q.near(&catalog.ServiceChecksQuery{Service: q.arg, NodeMeta: q.nodeMeta()})
 		})
 	}},
 	{"/v1/health/state/", get, func(q *request) (any, error) {
-		return q.named("check state", func() catalog.Query { return &catalog.StateChecksQuery{State: q.arg, NodeMeta: q.nodeMeta()} })
+		return q.named("check state", func() catalog.Query { return q.near(&catalog.StateChecksQuery{State: q.arg, NodeMeta: q.nodeMeta()}) })
 	}},
 	{"/v1/health/service/", get, (*request).healthService},
 }
@@ -96,7 +96,7 @@ func (q *request) datacenters() (any, error) {
 
 func (q *request) catalogService() (any, error) {
 	return q.named("service name", func() catalog.Query {
-		return &catalog.ServiceNodesQuery{Service: q.arg, Tags: q.params["tag"], NodeMeta: q.nodeMeta()}
+		return q.near(&catalog.ServiceNodesQuery{Service: q.arg, Tags: q.params["tag"], NodeMeta: q.nodeMeta()})
 	})
 }
 
@@ -149,5 +149,5 @@ func (q *request) healthService() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.list(&catalog.HealthServiceQuery{Service: q.arg, Tags: q.params["tag"], NodeMeta: q.nodeMeta(), PassingOnly: passing})
+	return q.list(q.near(&catalog.HealthServiceQuery{Service: q.arg, Tags: q.params["tag"], NodeMeta: q.nodeMeta(), PassingOnly: passing}))
 }

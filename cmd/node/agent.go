@@ -178,6 +178,7 @@ func processConfig(rt config.Runtime, args []string, log hclog.Logger) process.C
 	wan := gossip.Config{Swim: rt.WAN, Label: e.LabelWAN, AcceptPlaintext: !e.VerifyIncoming, SendPlaintext: !e.VerifyOutgoing}
 	n := node.Config{Name: rt.NodeName, Datacenter: rt.Datacenter, Server: rt.Server, Build: version.Version, Meta: rt.NodeMeta,
 		Bootstrap: rt.Bootstrap, Expect: rt.Expect, LAN: lan, WAN: wan, Autopilot: rt.Autopilot, HoldTimeout: rt.HoldTimeout, LeaveTimeout: rt.LeaveTimeout}
+	n.Coordinates = rt.Coordinates
 	n.Agent = agent.Config{CheckUpdateInterval: rt.CheckUpdateInterval}
 	n.Raft = node.RaftTiming(rt.RaftMultiplier)
 	return process.Config{

@@ -14,6 +14,7 @@ import (
 	"concord/node"
 	"concord/raft"
 	"concord/swim"
+	"concord/swim/coordinate"
 	"concord/wire"
 )
 
@@ -198,6 +199,7 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 	var counters, wanCounters gossip.Stats
 	inWAN, encrypted, encryptedWAN := false, false, false
 	members, services, checks := 0, 0, 0
+	var coord *coordinate.Coordinate // null if there is none
 	err := p.runner.Call(ctx, func(n *node.Node) {
 		for _, m := range n.Members() {
 			if m.Name == p.cfg.Node.Name {
@@ -207,6 +209,9 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 		members, counters = len(n.Members()), n.GossipStats()
 		wanCounters, inWAN = n.WANStats()
 		encrypted, encryptedWAN = n.Encrypted()
+		if c, on := n.Coordinate(); on {
+			coord = &c
+		}
 		services, checks = len(n.Agent().Services()), len(n.Agent().Checks())
 		st, _ = n.RaftStatus()
 	})
@@ -237,7 +242,7 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 		"Config": map[string]any{"Datacenter": p.cfg.Node.Datacenter, "NodeName": p.cfg.Node.Name, "NodeID": p.id, "Server": p.cfg.Node.Server,
 			"Revision": p.cfg.Revision, "Version": p.cfg.Version, "PrimaryDatacenter": p.cfg.Node.Datacenter},
 		"DebugConfig": p.cfg.Debug,
-		"Coord":       nil,
+		"Coord":       coord,
 		"Member":      member(self),
 		"Stats":       stats,
 		"Meta":        p.cfg.Node.Meta,

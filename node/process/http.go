@@ -16,7 +16,8 @@ type httpDoor struct {
 }
 
 func openHTTP(p *Process) (*httpDoor, error) {
-	d := &httpDoor{p: p, server: httpapi.New(httpapi.Config{Datacenter: p.cfg.Node.Datacenter, Headers: p.cfg.ResponseHeaders,
+	d := &httpDoor{p: p, server: httpapi.New(httpapi.Config{Datacenter: p.cfg.Node.Datacenter,
+		NodeName: p.cfg.Node.Name, DisableCoordinates: !p.cfg.Node.LAN.Swim.Coordinates, Headers: p.cfg.ResponseHeaders,
 		MaxConnsPerClient: p.cfg.MaxHTTPConns, TempDir: p.cfg.DataDir}, p, p.log)}
 	for _, addr := range p.cfg.HTTP {
 		l, err := net.Listen("tcp", addr)

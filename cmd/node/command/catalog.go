@@ -52,7 +52,7 @@ func nodes(fs *flag.FlagSet) func(*call) error {
 	detailed := fs.Bool("detailed", false, "Show tagged addresses and metadata, too.")
 	service := fs.String("service", "", "Only nodes that have an instance of the service.")
 	filter := fs.String("filter", "", "Filter expression.")
-	near := fs.String("near", "", "Accepted: there are no coordinates yet.")
+	near := fs.String("near", "", "Sort by the estimated round trip from this node, or from this agent (_agent).")
 	var meta list
 	fs.Var(&meta, "node-meta", "Only nodes with this metadata, key=value. May be given more than once.")
 	return func(c *call) error {
@@ -81,13 +81,15 @@ func nodes(fs *flag.FlagSet) func(*call) error {
 			c.ui.Error("No nodes match the given query - try expanding your search.")
 			return nil
 		}
+		if *near == "" {
+			slices.SortFunc(found, func(a, b catalogNode) int { return strings.Compare(a.Node, b.Node) })
+		}
 		c.table(nodeRows(found, *detailed))
 		return nil
 	}
 }
 
 func nodeRows(found []catalogNode, detailed bool) [][]string {
-	slices.SortFunc(found, func(a, b catalogNode) int { return strings.Compare(a.Node, b.Node) })
 	rows := [][]string{{"Node", "ID", "Address", "DC"}}
 	if detailed {
 		rows[0] = append(rows[0], "TaggedAddresses", "Meta")

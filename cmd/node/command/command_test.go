@@ -74,6 +74,13 @@ func TestEveryVerbHasAnExample(t *testing.T) {
 const twoMembers = `[{"Name":"s1","Addr":"10.0.0.1","Port":8301,"Status":1,"Tags":{"role":"consul","build":"1.8.7:abc","vsn":"2","dc":"dc1"}},
 	{"Name":"c1","Addr":"10.0.0.2","Port":8301,"Status":4,"Tags":{"role":"node","build":"1.8.7","vsn":"2","dc":"dc1"}}]`
 
+const (
+	place1           = `{"Node":"n1","Segment":"","Coord":{"Vec":[0.0003,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.0001}}`
+	place2           = `{"Node":"n2","Segment":"","Coord":{"Vec":[0,0.0004,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.00001}}`
+	places           = "[" + place1 + "," + place2 + "]"
+	datacenterPlaces = `[{"Datacenter":"dc1","AreaID":"wan","Coordinates":[` + place1 + `]},{"Datacenter":"dc2","AreaID":"wan","Coordinates":[` + place2 + `]}]`
+)
+
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "web.hcl")
@@ -113,6 +120,18 @@ func TestVerbs(t *testing.T) {
 			"Node  ID  Address  State   Voter  RaftProtocol\nn     i   a:1      leader  true   3\n", ""},
 		{"operator raft remove-peer", nil, 1, "an address or id is required for the peer to remove\nSee 'node operator raft remove-peer -help'.\n", ""},
 		{"operator autopilot set-config -max-trailing-logs 9", map[string]string{"GET /v1/operator/autopilot/configuration": `{"CleanupDeadServers":true,"LastContactThreshold":"200ms","ModifyIndex":5}`, "PUT /v1/operator/autopilot/configuration": "true"}, 0, "Configuration updated!\n", ""},
+		{"catalog nodes -near a", map[string]string{"GET /v1/catalog/nodes": `[{"Node":"b"},{"Node":"a"}]`}, 0, "Node  ID  Address  DC\nb\na\n", "GET /v1/catalog/nodes?near=a"},
+		{"rtt n1 N2", map[string]string{"GET /v1/coordinate/nodes": places}, 0, "Estimated n1 <-> N2 rtt: 0.610 ms (using LAN coordinates)\n", ""},
+		{"rtt n2", map[string]string{"GET /v1/coordinate/nodes": places, "GET /v1/agent/self": `{"Config":{"NodeName":"n1"}}`}, 0,
+			"Estimated n2 <-> n1 rtt: 0.610 ms (using LAN coordinates)\n", ""},
+		{"rtt n1 n3", map[string]string{"GET /v1/coordinate/nodes": places}, 1, "Could not find a coordinate for node \"n3\"\n", ""},
+		{"rtt", nil, 1, "One or two node names must be specified\nSee 'node rtt -help'.\n", ""},
+		{"rtt n1 n2", map[string]string{"GET /v1/coordinate/nodes": "401!Coordinate support disabled"}, 1,
+			"Error getting coordinates: Unexpected response code: 401 (Coordinate support disabled)\n", ""},
+		{"rtt -wan n1.dc1 n2.dc2", map[string]string{"GET /v1/coordinate/datacenters": datacenterPlaces}, 0,
+			"Estimated n1.dc1 <-> n2.dc2 rtt: 0.610 ms (using WAN coordinates)\n", ""},
+		{"rtt -wan n1.dc1 n2", nil, 1, "Node names must be specified as <node name>.<datacenter> with -wan\nSee 'node rtt -help'.\n", ""},
+		{"rtt -wan n1.dc2 n2.dc2", map[string]string{"GET /v1/coordinate/datacenters": datacenterPlaces}, 1, "Could not find a coordinate for node \"n1.dc2\"\n", ""},
 		{"version", nil, 0, "Concord v1.2.3\n", ""},
 	} {
 		t.Run(c.args, func(t *testing.T) {
