@@ -147,7 +147,10 @@ func appendMap[V any](p []byte, m map[string]V, one func([]byte, V) []byte) []by
 		return append(p, codeNil)
 	}
 	p = appendCount(p, len(m), codeMap, codeMap16)
-	for _, k := range slices.Sorted(maps.Keys(m)) {
+	var few [16]string // most maps are tags or metadata, whose keys then need no memory
+	keys := slices.AppendSeq(few[:0], maps.Keys(m))
+	slices.Sort(keys)
+	for _, k := range keys {
 		p = one(appendString(p, k), m[k])
 	}
 	return p
