@@ -104,8 +104,16 @@ func (d *datacenters) pick(now time.Duration, dc string, distance func(name stri
 // unknownDistance is that of a server about whose round trips nothing is known yet: it comes last.
 const unknownDistance = never
 
-// distance is the round trip that is expected to a member of the WAN pool.
-func (n *Node) distance(string) time.Duration { return unknownDistance }
+// distance is the round trip that is expected to a member of the WAN pool, from the coordinates of both.
+func (n *Node) distance(name string) time.Duration {
+	if n.wan == nil {
+		return unknownDistance
+	}
+	if rtt, known := n.wan.RTT(n.wan.Local().Name, name); known {
+		return rtt
+	}
+	return unknownDistance
+}
 
 // Datacenters lists all datacenters that the WAN pool knows of, the nearest first, this one at the head. The distance of one is the median
 // of those of its servers; of the same distance, they are in the order of their names.

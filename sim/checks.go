@@ -27,6 +27,8 @@ type checkers struct {
 	durability   invariants.Durability
 	state        invariants.SameState
 	membership   invariants.Membership
+	wan          invariants.Membership // of the WAN pool
+	datacenter   invariants.Datacenter
 	index        invariants.QueryIndex
 	lost         map[raft.ID]mirror // what voters had whose disks are gone
 	placed       map[string]uint64  // index of the entry that wrote a value
@@ -141,6 +143,7 @@ func (c *checkers) committedOne(h *Host, e *raft.Entry) {
 	}
 	if v, ok := writtenValue(e); ok {
 		c.placed[v] = e.Index
+		c.verify("datacenter", c.datacenter.Written(c.w.Datacenter, c.w.datacenterOf(v)))
 	}
 }
 
@@ -204,10 +207,12 @@ func (c *checkers) beliefs() {
 		viewer := fmt.Sprintf("%s (life %d)", h.name, h.epoch)
 		for _, m := range h.node.Members() {
 			c.verify("membership", c.membership.Seen(viewer, m))
+			c.verify("datacenter", c.datacenter.Member(viewer, c.w.Datacenter, m))
 			if m.State == swim.StateDead {
 				c.w.cover("member failed")
 			}
 		}
 	}
+	c.wanBeliefs()
 	c.w.after(500*ms, "beliefs", -1, c.beliefs)
 }

@@ -14,7 +14,12 @@ import (
 func (w *World) converge() {
 	end := w.now + w.Options.Settle
 	for w.failure == nil {
-		stuck := w.stuck()
+		stuck := w.wanStuck()
+		for _, d := range w.worlds {
+			if stuck == "" {
+				stuck = d.stuck()
+			}
+		}
 		if stuck == "" {
 			w.logf("converged")
 			return

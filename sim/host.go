@@ -32,7 +32,8 @@ type Host struct {
 	name       string
 	id         string
 	server     bool
-	gossip     string // gossip address
+	gossip     string // LAN gossip address
+	wan        string // WAN gossip address
 	rpc        transport.Addr
 	rng        *prng.Rand
 
@@ -69,7 +70,7 @@ func newHost(w *World, index int, server bool) *Host {
 	h := &Host{w: w, index: index, server: server, ends: map[string]func(){}, drift: 1000}
 	h.rng = w.rng.Fork("host-" + strconv.Itoa(index))
 	ip := netip.AddrFrom4([4]byte{10, 0, byte(index >> 8), byte(index)})
-	h.gossip = netip.AddrPortFrom(ip, 8301).String()
+	h.gossip, h.wan = netip.AddrPortFrom(ip, 8301).String(), netip.AddrPortFrom(ip, 8302).String()
 	if server {
 		h.rpc = transport.Addr(netip.AddrPortFrom(ip, 8300).String())
 	}
@@ -96,7 +97,7 @@ func (h *Host) renew() {
 		h.rpc = transport.Addr("node:" + h.id)
 	}
 	h.disk, h.doomed, h.local = newDisk(h), false, localServices{}
-	h.w.byAddr[h.gossip], h.w.byAddr[string(h.rpc)] = h, h
+	h.w.byAddr[h.gossip], h.w.byAddr[h.wan], h.w.byAddr[string(h.rpc)] = h, h, h
 }
 
 func (h *Host) raftID() raft.ID { return raft.ID(h.id) }
@@ -105,7 +106,7 @@ func (h *Host) raftID() raft.ID { return raft.ID(h.id) }
 func (h *Host) config() node.Config {
 	addr := netip.MustParseAddrPort(h.gossip)
 	o := h.w.Options
-	c := node.Config{ID: h.id, Name: h.name, Datacenter: "dc1", Server: h.server, Build: "sim",
+	c := node.Config{ID: h.id, Name: h.name, Datacenter: h.w.Datacenter, Server: h.server, Build: "sim",
 		Address: addr.Addr().String(), RPCAddr: h.rpc, FlushBytes: o.FlushBytes, TrailingLogs: o.TrailingLogs}
 	c.LAN.Swim = swim.LAN()
 	c.LAN.Swim.Addr = addr
@@ -114,6 +115,7 @@ func (h *Host) config() node.Config {
 	}
 	if h.server {
 		c.Expect = o.Servers
+		h.w.wanConfig(h, &c)
 	}
 	c.FaultPoints = h.faultPoint
 	c.Autopilot.CleanupDeadServers = true
@@ -171,21 +173,28 @@ func (h *Host) boot() error {
 			seeds = append(seeds, netip.MustParseAddrPort(o.gossip))
 		}
 	}
-	h.input(func() { h.join(seeds) })
+	h.input(func() { h.join(seeds, h.node.Join) })
+	if wan := h.w.wanSeed(h); wan != nil {
+		h.input(func() {
+			h.join(wan, func(seeds []netip.AddrPort, done func(swim.JoinResult)) {
+				h.w.checks.verify("recovery", h.node.JoinWAN(seeds, done))
+			})
+		})
+	}
 	return nil
 }
 
 // join asks until somebody answers, as -retry-join does.
-func (h *Host) join(seeds []netip.AddrPort) {
+func (h *Host) join(seeds []netip.AddrPort, join func([]netip.AddrPort, func(swim.JoinResult))) {
 	epoch, answered, failed := h.epoch, 0, 0
-	h.node.Join(seeds, func(r swim.JoinResult) {
+	join(seeds, func(r swim.JoinResult) {
 		if answered++; r.Err != nil {
 			failed++
 		}
 		if answered == len(seeds) && failed == answered {
 			h.w.after(time.Second, "rejoin", h.index, func() {
 				if h.epoch == epoch && h.state != hostDown {
-					h.input(func() { h.join(seeds) })
+					h.input(func() { h.join(seeds, join) })
 				}
 			})
 		}
@@ -307,10 +316,7 @@ func (h *Host) deliver(from *Host, e transport.Envelope) {
 	if h.state == hostDown {
 		return
 	}
-	e.From = transport.Addr(from.gossip)
-	if e.Class == transport.Raft || e.Class == transport.RPC {
-		e.From = from.rpc
-	}
+	e.From = from.endpoint(e.Class)
 	h.w.trace.Bytes(e.Payload)
 	h.input(func() { h.node.OnMessage(e) })
 }

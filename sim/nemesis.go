@@ -62,12 +62,20 @@ func (n *nemesis) start() {
 			return
 		}
 		n.w.at(began+f.At, f.Kind, -1, func() {
-			if did := k.make(n, n.w.rng.Fork(f.label())); did != "" {
+			if did := k.make(n.hit(f), n.w.rng.Fork(f.label())); did != "" {
 				n.w.cover("fault: " + f.Kind)
 				n.w.logf("%s: %s", f.label(), did)
 			}
 		})
 	}
+}
+
+// hit is the nemesis of the datacenter that a fault is made in: drawn, where there are two.
+func (n *nemesis) hit(f Fault) *nemesis {
+	if len(n.w.worlds) == 1 {
+		return n
+	}
+	return n.w.worlds[n.w.rng.Fork(f.label()+"/datacenter").IntN(len(n.w.worlds))].nemesis
 }
 
 // stop ends the faults and repairs everything.

@@ -37,7 +37,7 @@ func (n *nemesis) between(apart func(a, b int) bool) (links []link) {
 	for a := range n.w.hosts {
 		for b := range n.w.hosts {
 			if a != b && apart(a, b) {
-				links = append(links, link{a, b})
+				links = append(links, link{n.w.hosts[a].index, n.w.hosts[b].index})
 			}
 		}
 	}
@@ -63,7 +63,7 @@ func (n *nemesis) isolateLeader(r *prng.Rand) string {
 	if leader == nil {
 		return ""
 	}
-	l, most := leader.index, n.w.Options.Servers
+	l, most := leader.index-n.w.base, n.w.Options.Servers
 	if r.Chance(1, 2) {
 		most = len(n.w.hosts)
 	}

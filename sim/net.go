@@ -95,8 +95,11 @@ func (n *network) broken(from, to *Host, class transport.Class, after time.Durat
 
 // endpoint is the address of a host in messages of a class.
 func (h *Host) endpoint(class transport.Class) transport.Addr {
-	if class == transport.Raft || class == transport.RPC {
+	switch class {
+	case transport.Raft, transport.RPC:
 		return h.rpc
+	case transport.WANGossip, transport.WANGossipStream:
+		return transport.Addr(h.wan)
 	}
 	return transport.Addr(h.gossip)
 }
@@ -140,7 +143,7 @@ func (n *network) tell(h *Host, peer transport.Addr, class transport.Class, what
 // hostDied lets those who talked to a host that crashed notice, as the kernel of a killed process makes
 // them: connections are reset and new ones refused. Those who are cut off notice by keepalives.
 func (n *network) hostDied(dead *Host) {
-	for _, h := range n.w.hosts {
+	for _, h := range n.w.all() {
 		if h == dead || h.state == hostDown {
 			continue
 		}
@@ -172,7 +175,7 @@ func (n *network) filtered(to *Host, e transport.Envelope) bool {
 // reset breaks the connections of a host: what is under way does not arrive, and both ends notice.
 func (n *network) reset(h *Host) {
 	n.resets[h.index]++
-	for _, o := range n.w.hosts {
+	for _, o := range n.w.all() {
 		if o == h || o.state == hostDown || h.state == hostDown {
 			continue
 		}

@@ -20,6 +20,8 @@ type Options struct {
 	// Pebble runs the servers on Pebble over a crashable file system instead of memstore.
 	Pebble bool   `json:"pebble,omitempty"`
 	Faults Faults `json:"faults"`
+	// Remote is a second datacenter, if it has servers.
+	Remote Remote `json:"remote,omitzero"`
 
 	// FlushBytes and TrailingLogs are the servers' (see node.Config), ChunkBytes the size of a snapshot's chunk: small values
 	// make snapshots common, and long.
@@ -31,6 +33,8 @@ type Options struct {
 	Schedule []Fault `json:"schedule"`
 	// Operations, if not nil, has the operations to do, each "client.number"; the clients' draws stay as they are.
 	Operations []string `json:"operations"`
+
+	firstClient int // number of the first client of a second datacenter
 }
 
 // Faults says which faults there are and how often.
@@ -46,6 +50,27 @@ type Faults struct {
 	FaultPoints uint64 `json:"fault_points_percent,omitempty"`
 	// Every is the mean time between two faults of a kind.
 	Every map[string]time.Duration `json:"every,omitempty"`
+}
+
+// Remote is the second of two datacenters, connected by a WAN pool of the servers of both.
+type Remote struct {
+	Servers int `json:"servers"`
+	Agents  int `json:"agents,omitempty"`
+	Clients int `json:"clients,omitempty"`
+	// Abroad is how many clients and watchers of each datacenter work on the state of the other one.
+	Abroad int `json:"abroad,omitempty"`
+	// Latency is added to each message between the two.
+	Latency time.Duration `json:"latency_ns"`
+	// Fast lets the WAN pool find failures as fast as members of one rack do.
+	Fast bool `json:"fast,omitempty"`
+}
+
+// remote is the options of the second datacenter.
+func (o Options) remote() Options {
+	r := o.Remote
+	o.firstClient = o.Clients
+	o.Servers, o.Agents, o.Clients = r.Servers, r.Agents, r.Clients
+	return o
 }
 
 // Replay is the command that runs the same again.

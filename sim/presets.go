@@ -12,7 +12,7 @@ import (
 
 // presets draw the options of a seed, from quiet to wild.
 var presets = map[string]func(seed uint64) Options{
-	"calm": calm, "lite": lite, "swarm": Swarm, "torture": torture, "scale": scale,
+	"calm": calm, "lite": lite, "swarm": Swarm, "torture": torture, "scale": scale, "wan": wan,
 }
 
 // Presets lists the names that Preset knows.
@@ -25,6 +25,7 @@ func Presets() []string { return slices.Sorted(maps.Keys(presets)) }
 //	swarm    each kind of fault off in half of the seeds, so that rare combinations are not drowned by common ones
 //	torture  every kind of fault, often
 //	scale    many client agents and clients, five or seven servers
+//	wan      two datacenters, and faults between them and within each
 func Preset(name string, seed uint64) (Options, error) {
 	draw, ok := presets[name]
 	if !ok {
@@ -84,6 +85,23 @@ func Swarm(seed uint64) Options {
 		// A stream of its own: a new kind leaves what older ones do in a seed as it was.
 		if kr := r.Fork(k.name); kr.Chance(1, 2) {
 			f.Every[k.name] = kr.Duration(k.lo, k.hi)
+		}
+	}
+	if wr := r.Fork("remote"); wr.Chance(1, 10) {
+		o.drawRemote(wr)
+	}
+	return o
+}
+
+func wan(seed uint64) Options {
+	r := prng.New(seed).Fork("options/wan")
+	o := base("wan", seed, r)
+	o.Servers, o.Duration = 3, r.Duration(10*time.Second, 60*time.Second)
+	o.Faults.LossPercent = r.Uint64N(6)
+	o.drawRemote(r.Fork("remote"))
+	for _, k := range faultKinds {
+		if kr := r.Fork(k.name); kr.Chance(1, 4) {
+			o.Faults.Every[k.name] = kr.Duration(k.lo, k.hi)
 		}
 	}
 	return o

@@ -37,19 +37,19 @@ func (r *Report) Err() error {
 func Run(o Options, log func(format string, args ...any)) Report {
 	w := newWorld(o, log)
 	defer w.close()
-	w.boot()
+	for _, d := range w.worlds {
+		d.boot()
+	}
 	w.runUntil(5 * time.Second)
-	for _, c := range w.clients {
-		c.start()
+	for _, d := range w.worlds {
+		d.start()
 	}
-	for _, x := range w.watchers {
-		x.start()
-	}
-	w.checks.beliefs()
 	w.nemesis.start()
 	w.runUntil(w.now + o.Duration)
 	if w.failure == nil {
-		w.nemesis.stop()
+		for _, d := range w.worlds {
+			d.nemesis.stop()
+		}
 		w.converge()
 		w.rest()
 	}
@@ -59,14 +59,37 @@ func Run(o Options, log func(format string, args ...any)) Report {
 			w.spans[i].End = w.now
 		}
 	}
-	return Report{Spans: w.spans, Options: o, Hash: w.trace.String(), Stats: w.stats, History: w.history,
+	return Report{Spans: w.spans, Options: o, Hash: w.trace.String(), Stats: w.stats, History: w.shownHistory(),
 		Faults: schedule(o, w.rng), Begun: w.begun, Failure: w.failure}
+}
+
+// start lets the clients begin.
+func (w *World) start() {
+	for _, c := range w.clients {
+		c.start()
+	}
+	for _, x := range w.watchers {
+		x.start()
+	}
+	w.checks.beliefs()
+}
+
+// shownHistory is that of the datacenter in which something failed, or of the first one.
+func (w *World) shownHistory() *lin.History {
+	for _, d := range w.worlds {
+		if d.unlinearizable {
+			return d.history
+		}
+	}
+	return w.history
 }
 
 // rest ends the clients, lets what is under way end, and looks at what was left.
 func (w *World) rest() {
-	for _, c := range w.clients {
-		c.over = true
+	for _, d := range w.worlds {
+		for _, c := range d.clients {
+			c.over = true
+		}
 	}
 	if w.failure == nil && w.Options.Seed%4 == 0 {
 		w.drill()
@@ -74,6 +97,13 @@ func (w *World) rest() {
 	if w.failure == nil {
 		w.runUntil(w.now + 20*time.Second)
 	}
+	for _, d := range w.worlds {
+		d.lookAtRest()
+	}
+}
+
+// lookAtRest looks at a datacenter in which nothing happens any more.
+func (w *World) lookAtRest() {
 	if leader := w.leader(); w.failure == nil && leader == nil {
 		w.fail("liveness", "nobody leads a cluster at rest")
 	} else if w.failure == nil {
@@ -91,17 +121,29 @@ func (w *World) rest() {
 }
 
 func newWorld(o Options, log func(string, ...any)) *World {
-	w := &World{Options: o, trace: trace.New(), log: log, rng: prng.New(o.Seed), byAddr: map[string]*Host{}, faults: o.Faults,
-		history: &lin.History{}}
-	w.stats.Coverage = map[string]int{}
+	t := &Timeline{run: o, trace: trace.New(), log: log, byAddr: map[string]*Host{}}
+	t.stats.Coverage = map[string]int{}
+	w := newDatacenter(t, o, "dc1", prng.New(o.Seed))
+	if o.Remote.Servers > 0 {
+		t.connect(w, newDatacenter(t, o.remote(), "dc2", w.rng.Fork("dc2")))
+	}
+	return w
+}
+
+func newDatacenter(t *Timeline, o Options, name string, rng *prng.Rand) *World {
+	w := &World{Timeline: t, Options: o, Datacenter: name, rng: rng, faults: o.Faults, history: &lin.History{}}
+	w.base = len(t.all())
+	t.worlds = append(t.worlds, w)
 	w.checks = checkers{w: w, lost: map[raft.ID]mirror{}, placed: map[string]uint64{}, termStart: map[uint64]uint64{}}
 	w.nemesis = &nemesis{w: w}
-	w.net = newNetwork(w)
+	if t.net == nil {
+		t.net = newNetwork(w)
+	}
 	for i := range o.Servers + o.Agents {
-		w.hosts = append(w.hosts, newHost(w, i, i < o.Servers))
+		w.hosts = append(w.hosts, newHost(w, w.base+i, i < o.Servers))
 	}
 	for i := range o.Clients {
-		w.clients = append(w.clients, newClient(w, i))
+		w.clients = append(w.clients, newClient(w, o.firstClient+i))
 	}
 	for i := range o.Watchers {
 		w.watchers = append(w.watchers, newWatcher(w, i))
@@ -117,12 +159,20 @@ func (w *World) boot() {
 }
 
 // close frees what the hosts hold.
-func (w *World) close() {
-	for _, h := range w.hosts {
+func (w *Timeline) close() {
+	for _, h := range w.all() {
 		if h.state != hostDown {
 			h.disk.crash()
 		}
 	}
+}
+
+// all lists the hosts of all datacenters.
+func (w *Timeline) all() (hosts []*Host) {
+	for _, d := range w.worlds {
+		hosts = append(hosts, d.hosts...)
+	}
+	return hosts
 }
 
 // searchTimeout bounds each search for a linearization, in real time; one that takes longer fails the run.
@@ -142,6 +192,7 @@ func (w *World) checkHistory() {
 		err = lin.BlackBox(ops, 100, searchTimeout)
 	}
 	if err != nil {
+		w.unlinearizable = true
 		w.fail("linearizability", "%v", err)
 	}
 }

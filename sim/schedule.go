@@ -49,9 +49,11 @@ func schedule(o Options, rng *prng.Rand) []Fault {
 }
 
 func kindOf(name string) *faultKind {
-	for i := range faultKinds {
-		if faultKinds[i].name == name {
-			return &faultKinds[i]
+	for _, kinds := range [][]faultKind{faultKinds, wanFaultKinds} {
+		for i := range kinds {
+			if kinds[i].name == name {
+				return &kinds[i]
+			}
 		}
 	}
 	return nil

@@ -124,6 +124,9 @@ func (s *shrinker) knobs() {
 		func(o *Options) { o.Clients = min(o.Clients, 2) },
 		func(o *Options) { o.Keys = 1 },
 		func(o *Options) { o.Servers = 3 },
+		func(o *Options) { o.Remote = Remote{} },
+		func(o *Options) { o.Remote.Agents = 0 },
+		func(o *Options) { o.Remote.Clients = min(o.Remote.Clients, 1) },
 		func(o *Options) { o.Pebble = false },
 	} {
 		o := s.best.Options

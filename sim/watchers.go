@@ -14,7 +14,8 @@ import (
 // with the index of the last answer. It waits so long that only being woken tells it in time; one that is
 // not woken never comes to see the last value, and the run does not converge.
 type watcher struct {
-	w     *World
+	w     *World // whose state it follows
+	at    *World // whose agents it asks
 	rng   *prng.Rand
 	query catalog.Query
 	host  *Host
@@ -27,7 +28,7 @@ type watcher struct {
 const watchFor = 10 * time.Minute
 
 func newWatcher(w *World, id int) *watcher {
-	x := &watcher{w: w, rng: w.rng.Fork("watcher-" + strconv.Itoa(id))}
+	x := &watcher{w: w, at: w, rng: w.rng.Fork("watcher-" + strconv.Itoa(id))}
 	switch id % 3 {
 	case 0:
 		x.query = &catalog.KVGetQuery{Key: "k0"}
@@ -47,7 +48,7 @@ func (x *watcher) ask() {
 		return
 	}
 	if x.host == nil || x.host.state != hostUp {
-		x.host = x.w.hosts[x.rng.IntN(len(x.w.hosts))]
+		x.host = x.at.hosts[x.rng.IntN(len(x.at.hosts))]
 	}
 	if x.host.state != hostUp {
 		x.w.after(100*ms, "watcher", -1, x.ask)
@@ -55,6 +56,9 @@ func (x *watcher) ask() {
 	}
 	asked, min := x.w.now, x.index
 	req := &wire.Request{Read: &wire.Read{Query: x.query, MinIndex: min, Wait: watchFor}}
+	if x.at != x.w {
+		req.Datacenter = x.w.Datacenter
+	}
 	x.host.request(req, func(resp *wire.Response) { x.answered(asked, min, resp) })
 }
 
@@ -65,6 +69,9 @@ func (x *watcher) answered(asked time.Duration, min uint64, resp *wire.Response)
 		return
 	}
 	x.w.cover("watcher woken")
+	if x.at != x.w {
+		x.w.cover("watcher woken from another datacenter")
+	}
 	early := min > 0 && x.w.now < asked+watchFor
 	x.w.checks.verify("watch", x.rule.Answered(resp.Answer.Index, min, early))
 	x.index = resp.Answer.Index

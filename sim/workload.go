@@ -16,7 +16,8 @@ import (
 // client does one operation after the other at random agents and records what it saw. KV keys are
 // k0, k1, ...; service instances are s0, s1, ... of the service "web", whose value is in their metadata.
 type client struct {
-	w     *World
+	w     *World // whose state it reads and changes
+	at    *World // whose agents it asks
 	id    int
 	rng   *prng.Rand
 	count int
@@ -33,7 +34,7 @@ type seen struct {
 const service = "web/"
 
 func newClient(w *World, id int) *client {
-	return &client{w: w, id: id, rng: w.rng.Fork("client-" + strconv.Itoa(id)), seen: map[string]seen{}}
+	return &client{w: w, at: w, id: id, rng: w.rng.Fork("client-" + strconv.Itoa(id)), seen: map[string]seen{}}
 }
 
 func (c *client) start() { c.pause(c.rng.Fork("start"), c.next) }
@@ -51,13 +52,17 @@ func (c *client) next() {
 	c.count++
 	label := strconv.Itoa(c.id) + "." + strconv.Itoa(c.count)
 	r := c.rng.Fork(label)
-	h := c.w.hosts[r.IntN(len(c.w.hosts))]
+	h := c.at.hosts[r.IntN(len(c.at.hosts))]
 	if h.state != hostUp || !c.w.wanted(label) {
 		c.pause(r, c.next)
 		return
 	}
 	c.w.begun = append(c.w.begun, label)
 	op, req := c.draw(r, h)
+	if c.at != c.w {
+		req.Datacenter = c.w.Datacenter
+		c.w.cover("request for another datacenter")
+	}
 	stale := req.Read != nil && req.Read.Consistency == wire.Stale
 	op.Client, op.Call, op.Node = c.id, c.w.now, h.name
 	query := op.Kind.String() + " " + op.Key
@@ -73,13 +78,13 @@ func (c *client) next() {
 }
 
 // wanted tells whether an operation is among those that Options.Operations asks for.
-func (w *World) wanted(label string) bool {
-	if w.Options.Operations == nil {
+func (w *Timeline) wanted(label string) bool {
+	if w.run.Operations == nil {
 		return true
 	}
 	if w.operations == nil {
 		w.operations = map[string]bool{}
-		for _, o := range w.Options.Operations {
+		for _, o := range w.run.Operations {
 			w.operations[o] = true
 		}
 	}
@@ -120,7 +125,9 @@ func (c *client) draw(r *prng.Rand, h *Host) (lin.Op, *wire.Request) {
 	case 12:
 		return c.txn(r, key, value)
 	case 11:
-		h.changeService(r, value)
+		if c.at == c.w {
+			h.changeService(r, value)
+		}
 		fallthrough // a read as the DNS server makes it: of any server, which says how old it may be
 	default:
 		op, req := read(r, lin.Op{Kind: lin.List, Key: service}, &catalog.HealthServiceQuery{Service: "web"})
@@ -210,6 +217,9 @@ func (c *client) finish(op *lin.Op, resp *wire.Response, stale bool) {
 		}
 	}
 	if op.Outcome == lin.Done {
+		if c.at != c.w {
+			c.w.cover("answered by another datacenter")
+		}
 		c.done(op, resp)
 	} else {
 		c.w.stats.Unknown++

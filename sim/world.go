@@ -12,29 +12,40 @@ import (
 	"concord/sim/trace"
 )
 
-// World is virtual time and everything that is going to happen.
+// World is a datacenter: its machines, its clients, and what is known of its state. All datacenters of a run share a Timeline.
 type World struct {
-	Options Options
-	now     time.Duration
-	events  eventHeap
-	seq     uint64
-	trace   trace.Hash
-	log     func(format string, args ...any) // nil: silent
-	rng     *prng.Rand
+	*Timeline
+	Options    Options // of this datacenter
+	Datacenter string
+	rng        *prng.Rand
 
-	hosts      []*Host
+	hosts          []*Host
+	base           int // index of the first host
+	faults         Faults
+	nemesis        *nemesis
+	checks         checkers
+	clients        []*client
+	watchers       []*watcher
+	history        *lin.History
+	unlinearizable bool     // as the checkers found
+	stale          []lin.Op // reads that only promise some state that once was
+}
+
+// Timeline is virtual time and everything that is going to happen.
+type Timeline struct {
+	run    Options // of the whole run
+	now    time.Duration
+	events eventHeap
+	seq    uint64
+	trace  trace.Hash
+	log    func(format string, args ...any) // nil: silent
+
+	worlds     []*World         // the datacenters
 	byAddr     map[string]*Host // of every endpoint
 	net        *network
-	faults     Faults
-	nemesis    *nemesis
-	checks     checkers
-	clients    []*client
-	watchers   []*watcher
 	operations map[string]bool // of Options.Operations
 	begun      []string        // operations
 	failure    *Failure
-	history    *lin.History
-	stale      []lin.Op // reads that only promise some state that once was
 	spans      []lin.Span
 	stats      Stats
 }
@@ -55,17 +66,17 @@ type Stats struct {
 }
 
 // at lets f happen at a time; kind and host say what it is in the trace.
-func (w *World) at(t time.Duration, kind string, host int, f func()) {
+func (w *Timeline) at(t time.Duration, kind string, host int, f func()) {
 	w.seq++
 	w.events.push(event{at: max(t, w.now), seq: w.seq, kind: kind, host: host, f: f})
 }
 
-func (w *World) after(d time.Duration, kind string, host int, f func()) {
+func (w *Timeline) after(d time.Duration, kind string, host int, f func()) {
 	w.at(w.now+d, kind, host, f)
 }
 
 // runUntil lets everything happen up to a time, or until something failed.
-func (w *World) runUntil(end time.Duration) {
+func (w *Timeline) runUntil(end time.Duration) {
 	for w.failure == nil && len(w.events) > 0 && w.events[0].at <= end {
 		e := w.events.pop()
 		w.now = e.at
@@ -79,7 +90,7 @@ func (w *World) runUntil(end time.Duration) {
 }
 
 // note adds to the trace.
-func (w *World) note(kind string, numbers ...uint64) {
+func (w *Timeline) note(kind string, numbers ...uint64) {
 	w.trace.Text(kind)
 	for _, n := range numbers {
 		w.trace.Word(n)
@@ -87,24 +98,24 @@ func (w *World) note(kind string, numbers ...uint64) {
 }
 
 // cover counts something for the coverage table.
-func (w *World) cover(what string) { w.stats.Coverage[what]++ }
+func (w *Timeline) cover(what string) { w.stats.Coverage[what]++ }
 
 // fail ends the run.
-func (w *World) fail(name, format string, args ...any) {
+func (w *Timeline) fail(name, format string, args ...any) {
 	if w.failure == nil {
-		w.failure = &Failure{Options: w.Options, Invariant: name, At: w.now, Message: fmt.Sprintf(format, args...)}
+		w.failure = &Failure{Options: w.run, Invariant: name, At: w.now, Message: fmt.Sprintf(format, args...)}
 		w.logf("FAIL %v", w.failure)
 	}
 }
 
-func (w *World) logf(format string, args ...any) {
+func (w *Timeline) logf(format string, args ...any) {
 	if w.log != nil {
 		w.log("%12s  "+format, append([]any{w.now.Truncate(time.Microsecond)}, args...)...)
 	}
 }
 
 // span begins something that lasts and returns what ends it, for the report.
-func (w *World) span(lane, kind, text string) (end func()) {
+func (w *Timeline) span(lane, kind, text string) (end func()) {
 	i := len(w.spans)
 	w.spans = append(w.spans, lin.Span{Lane: lane, Kind: kind, Text: text, Start: w.now, End: -1})
 	return func() {

@@ -25,6 +25,8 @@ type Mutant struct {
 	File string // in the repository
 	Old  string // what is there once in the file
 	New  string // what is put in its place
+	// Preset is where it is looked for; empty: where all are.
+	Preset string
 }
 
 // Source returns the mutant's version of its file below root. It fails if what the mutant changes is not there exactly
@@ -72,7 +74,11 @@ func (h Harness) Try(ctx context.Context, m Mutant) (Result, error) {
 		return Result{}, fmt.Errorf("mutant %s does not build: %w", m.Name, err)
 	}
 	r := Result{Mutant: m}
-	for _, preset := range presets {
+	where := presets
+	if m.Preset != "" {
+		where = []string{m.Preset}
+	}
+	for _, preset := range where {
 		if err := h.run(ctx, bin, preset, &r); err != nil || r.Found {
 			return r, err
 		}

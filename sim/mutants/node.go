@@ -83,3 +83,15 @@ var duties = []Mutant{
 	{Name: "new-server-not-added", What: "a server that joins is never added", File: "node/reconcile.go",
 		Old: "return raft.Change{Type: raft.AddNonvoter, Server", New: "return raft.Change{Type: raft.DemoteVoter, Server"},
 }
+
+var datacenters = []Mutant{
+	{Name: "write-done-at-home", What: "a write for another datacenter is done in the own one", File: "node/calls.go", Preset: "wan",
+		Old: "	if n.server != nil && n.abroad(c.req) {\n		n.sendAbroad(c)", New: "	if n.server != nil && n.abroad(c.req) && c.req.Command == nil {\n		n.sendAbroad(c)"},
+	{Name: "servers-not-flooded", What: "servers whose fellows are in the WAN pool stay out of it", File: "node/wan.go", Preset: "wan",
+		Old: "		n.wan.Join(n.now, []netip.AddrPort{a})\n", New: ""},
+	{Name: "sent-taken-for-unsent", What: "a write that may have been sent goes to the next server", File: "node/calls.go", Preset: "wan",
+		Old: "		again := unsent[c.sentAs]\n", New: "		again := unsent[c.sentAs] || c.req.Hops == 0\n"},
+	{Name: "lost-told-as-no-path", What: "a write whose connection to another datacenter broke is told not to have been sent", File: "node/calls.go", Preset: "wan",
+		Old: "		if c.req.Command != nil {\n			n.answer(c, &wire.Response{Code: wire.Unknown, Err: \"lost",
+		New: "		if n.abroad(c.req) {\n			n.answer(c, noPath())\n			continue\n		}\n		if c.req.Command != nil {\n			n.answer(c, &wire.Response{Code: wire.Unknown, Err: \"lost"},
+}
