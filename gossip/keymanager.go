@@ -75,6 +75,9 @@ func (p *Pool) ManageKeys(now time.Duration, req KeyRequest) (uint64, error) {
 	if err := p.keysClosed(req.Op); err != nil {
 		return 0, err
 	}
+	if keyQueries[req.Op] == "" {
+		return 0, errKeyQuery
+	}
 	t := &keyTask{req: req}
 	if req.Op != ListKeys {
 		k, err := seal.ParseKey(req.Key)

@@ -190,6 +190,22 @@ func kindOf(stream bool) seal.Kind {
 	return seal.Datagram
 }
 
+// SealSecret seals what is to be told to another member by other ways than gossip. It fails with ErrNotEncrypted.
+func (p *Pool) SealSecret(data []byte) ([]byte, error) {
+	if p.cfg.Keyring == nil {
+		return nil, ErrNotEncrypted
+	}
+	return p.sealer.Seal(nil, p.cfg.Keyring.Primary(), seal.Secret, data)
+}
+
+// OpenSecret opens what a member sealed with SealSecret; once.
+func (p *Pool) OpenSecret(data []byte) ([]byte, error) {
+	if p.cfg.Keyring == nil {
+		return nil, ErrNotEncrypted
+	}
+	return p.sealer.Open(p.cfg.Keyring.keys, seal.Secret, data)
+}
+
 func (d *Dropped) count(err error) {
 	reason := &d.Malformed
 	for _, r := range []struct {

@@ -23,6 +23,8 @@ func (s *server) serveOperator(c *call) {
 		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Datacenters: s.n.Datacenters()}})
 	case wire.CoordinateUpdate:
 		s.gatherCoordinate(c)
+	case wire.Keyring:
+		s.serveKeyring(c)
 	case wire.CoordinateDatacenters:
 		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Maps: s.n.datacenterMaps()}})
 	case wire.BootstrapPromise, wire.BootstrapRelease:

@@ -237,7 +237,7 @@ var genRequest = rapid.Custom(func(t *rapid.T) Request {
 		q.Read = &Read{Query: draw(t, genQuery), Consistency: Consistency(draw(t, rapid.ByteRange(0, 2))), MinIndex: draw(t, genUint), Wait: genSeconds(t)}
 	case 2:
 		q.Operator = &Operator{Kind: OperatorKind(draw(t, rapid.Byte())), ID: draw(t, genText), Address: draw(t, genText), Set: draw(t, genStrings), Attempt: draw(t, rapid.Uint64()),
-			Coordinate: draw(t, genMaybe(genCoordinate))}
+			Coordinate: draw(t, genMaybe(genCoordinate)), Keyring: draw(t, genBytes)}
 	}
 	return q
 })
@@ -257,7 +257,7 @@ var (
 	})
 	genOperatorReply = rapid.Custom(func(t *rapid.T) OperatorReply {
 		return OperatorReply{Servers: draw(t, genList(genRaftServer)), Index: draw(t, genUint), Health: draw(t, genOptional(genHealth)), Datacenters: draw(t, genStrings),
-			Maps: draw(t, genList(genDatacenter))}
+			Maps: draw(t, genList(genDatacenter)), Keyring: draw(t, genBytes)}
 	})
 	genResult = rapid.Custom(func(t *rapid.T) catalog.Result {
 		return catalog.Result{OK: draw(t, genBool), Err: draw(t, genText), Index: draw(t, genUint), Txn: draw(t, genOptional(genTxnAnswer))}
@@ -361,6 +361,13 @@ var genPacket = rapid.Custom(func(t *rapid.T) swim.Packet {
 var (
 	genKeyQuery = rapid.Custom(func(t *rapid.T) KeyQuery {
 		return KeyQuery{Rehearse: draw(t, genBool), Secret: draw(t, genBytes), Sum: draw(t, genBytes)}
+	})
+	genKeyringRequest = rapid.Custom(func(t *rapid.T) KeyringRequest {
+		return KeyringRequest{Op: draw(t, rapid.Byte()), Key: draw(t, genText), Relay: draw(t, genInt)}
+	})
+	genKeyringAnswer = rapid.Custom(func(t *rapid.T) KeyringAnswer {
+		return KeyringAnswer{Messages: draw(t, genMeta), Nodes: draw(t, genInt), Resp: draw(t, genInt), Errs: draw(t, genInt),
+			Keys: draw(t, genMap(genInt)), PrimaryKeys: draw(t, genMap(genInt)), Err: draw(t, genText)}
 	})
 	genKeyReply = rapid.Custom(func(t *rapid.T) KeyReply {
 		return KeyReply{OK: draw(t, genBool), Message: draw(t, genText), Keys: draw(t, genList(genBytes))}

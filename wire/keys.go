@@ -53,3 +53,57 @@ func DecodeKeyReply(data []byte) (KeyReply, error) {
 	}
 	return a, nil
 }
+
+// KeyringRequest is a key operation that another datacenter is asked for.
+type KeyringRequest struct {
+	Op    uint8 // a gossip.KeyOp
+	Key   string
+	Relay int64
+}
+
+// KeyringAnswer is what came of a KeyringRequest.
+type KeyringAnswer struct {
+	Messages          map[string]string
+	Nodes, Resp, Errs int64
+	Keys, PrimaryKeys map[string]int64
+	Err               string
+}
+
+// AppendKeyringRequest appends an encoded request to dst.
+func AppendKeyringRequest(dst []byte, q *KeyringRequest) []byte {
+	p := appendUint(appendArray(append(dst, Version), 3), uint64(q.Op))
+	return appendInt(appendString(p, q.Key), q.Relay)
+}
+
+// DecodeKeyringRequest decodes what AppendKeyringRequest wrote.
+func DecodeKeyringRequest(data []byte) (KeyringRequest, error) {
+	r := begin(data)
+	more := r.fields(3)
+	q := KeyringRequest{Op: r.small(), Key: r.string(), Relay: r.int()}
+	r.skip(more)
+	if err := r.end(); err != nil {
+		return KeyringRequest{}, err
+	}
+	return q, nil
+}
+
+// AppendKeyringAnswer appends an encoded answer to dst.
+func AppendKeyringAnswer(dst []byte, a *KeyringAnswer) []byte {
+	p := appendStringMap(appendArray(append(dst, Version), 7), a.Messages)
+	p = appendInt(appendInt(appendInt(p, a.Nodes), a.Resp), a.Errs)
+	p = appendMap(appendMap(p, a.Keys, appendInt), a.PrimaryKeys, appendInt)
+	return appendString(p, a.Err)
+}
+
+// DecodeKeyringAnswer decodes what AppendKeyringAnswer wrote.
+func DecodeKeyringAnswer(data []byte) (KeyringAnswer, error) {
+	r := begin(data)
+	more := r.fields(7)
+	a := KeyringAnswer{Messages: r.stringMap(), Nodes: r.int(), Resp: r.int(), Errs: r.int(),
+		Keys: readMap(r, (*reader).int), PrimaryKeys: readMap(r, (*reader).int), Err: r.string()}
+	r.skip(more)
+	if err := r.end(); err != nil {
+		return KeyringAnswer{}, err
+	}
+	return a, nil
+}

@@ -7,12 +7,13 @@ import (
 )
 
 func appendOperator(p []byte, o *Operator) []byte {
-	p = appendUint(appendArray(p, 6), uint64(o.Kind))
+	p = appendUint(appendArray(p, 7), uint64(o.Kind))
 	p = appendString(p, o.ID)
 	p = appendString(p, o.Address)
 	p = appendStrings(p, o.Set)
 	p = appendUint(p, o.Attempt)
-	return appendOptional(p, o.Coordinate, appendCoordinate)
+	p = appendOptional(p, o.Coordinate, appendCoordinate)
+	return appendBytes(p, o.Keyring)
 }
 
 func (r *reader) operator() *Operator {
@@ -22,16 +23,21 @@ func (r *reader) operator() *Operator {
 		o.Coordinate = readOptional(r, (*reader).coordinate)
 		more--
 	}
+	if more > 0 {
+		o.Keyring = r.bytes()
+		more--
+	}
 	r.skip(more)
 	return o
 }
 
 func appendOperatorReply(p []byte, o *OperatorReply) []byte {
-	p = appendList(appendArray(p, 5), o.Servers, appendRaftServer)
+	p = appendList(appendArray(p, 6), o.Servers, appendRaftServer)
 	p = appendUint(p, o.Index)
 	p = appendOptional(p, o.Health, appendHealth)
 	p = appendStrings(p, o.Datacenters)
-	return appendList(p, o.Maps, appendDatacenterMap)
+	p = appendList(p, o.Maps, appendDatacenterMap)
+	return appendBytes(p, o.Keyring)
 }
 
 func (r *reader) operatorReply() *OperatorReply {
@@ -43,6 +49,10 @@ func (r *reader) operatorReply() *OperatorReply {
 	}
 	if more > 0 {
 		o.Maps = readList(r, 4, (*reader).datacenterMap)
+		more--
+	}
+	if more > 0 {
+		o.Keyring = r.bytes()
 		more--
 	}
 	r.skip(more)

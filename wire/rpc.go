@@ -55,6 +55,8 @@ const (
 	CoordinateUpdate
 	// CoordinateDatacenters asks any server for the coordinates of the servers of all datacenters.
 	CoordinateDatacenters
+	// Keyring asks any server to carry out a key operation in the LAN pool of its datacenter.
+	Keyring
 )
 
 // Operator is a request about the cluster itself, answered by the leader.
@@ -67,6 +69,8 @@ type Operator struct {
 	Attempt uint64
 	// Coordinate of a CoordinateUpdate.
 	Coordinate *catalog.Coordinate
+	// Keyring is a KeyringRequest of a Keyring, encoded and sealed.
+	Keyring []byte
 }
 
 // RaftServer is a server in the answer to RaftConfiguration.
@@ -88,6 +92,8 @@ type OperatorReply struct {
 	Datacenters []string
 	// Maps answer CoordinateDatacenters.
 	Maps []catalog.DatacenterMap
+	// Keyring is the KeyringAnswer to a Keyring, encoded and sealed.
+	Keyring []byte
 }
 
 // Request is what one node asks of another. Exactly one of Command, Read and Operator is set.

@@ -37,6 +37,8 @@ var (
 	response  = codec[Response]{genResponse, func(p []byte, s Response) []byte { return AppendResponse(p, &s) }, DecodeResponse, nil}
 	keyQuery  = codec[KeyQuery]{genKeyQuery, func(p []byte, q KeyQuery) []byte { return AppendKeyQuery(p, &q) }, DecodeKeyQuery, nil}
 	keyReply  = codec[KeyReply]{genKeyReply, func(p []byte, a KeyReply) []byte { return AppendKeyReply(p, &a) }, DecodeKeyReply, nil}
+	keyringQ  = codec[KeyringRequest]{genKeyringRequest, func(p []byte, q KeyringRequest) []byte { return AppendKeyringRequest(p, &q) }, DecodeKeyringRequest, nil}
+	keyringA  = codec[KeyringAnswer]{genKeyringAnswer, func(p []byte, a KeyringAnswer) []byte { return AppendKeyringAnswer(p, &a) }, DecodeKeyringAnswer, nil}
 )
 
 func TestRaft(t *testing.T)     { raftCodec.test(t) }
@@ -47,6 +49,9 @@ func TestRequest(t *testing.T)  { request.test(t) }
 func TestResponse(t *testing.T) { response.test(t) }
 func TestKeyQuery(t *testing.T) { keyQuery.test(t) }
 func TestKeyReply(t *testing.T) { keyReply.test(t) }
+
+func TestKeyringRequest(t *testing.T) { keyringQ.test(t) }
+func TestKeyringAnswer(t *testing.T)  { keyringA.test(t) }
 
 func (c codec[T]) test(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -134,6 +139,9 @@ func FuzzRequest(f *testing.F)  { request.fuzz(f) }
 func FuzzResponse(f *testing.F) { response.fuzz(f) }
 func FuzzKeyQuery(f *testing.F) { keyQuery.fuzz(f) }
 func FuzzKeyReply(f *testing.F) { keyReply.fuzz(f) }
+
+func FuzzKeyringRequest(f *testing.F) { keyringQ.fuzz(f) }
+func FuzzKeyringAnswer(f *testing.F)  { keyringA.fuzz(f) }
 
 // hostile are inputs that promise more than they have, or nest deeper than a stack is.
 func hostile() map[string][]byte {

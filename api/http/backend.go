@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"concord/agent"
+	"concord/gossip"
 	"concord/wire"
 )
 
@@ -18,7 +19,27 @@ type Backend interface {
 	Leader(ctx context.Context) (string, error)
 	// Peers are the server RPC addresses of the servers in the Raft configuration.
 	Peers(ctx context.Context) ([]string, error)
+	// Keyring carries out a key operation in the gossip pools. What failed in a pool is in its response.
+	Keyring(ctx context.Context, req KeyringRequest) ([]KeyringResponse, error)
 	Agent
+}
+
+// KeyringRequest is an operation of /v1/operator/keyring.
+type KeyringRequest struct {
+	gossip.KeyRequest
+	LocalOnly bool // neither the WAN pool nor other datacenters
+}
+
+// KeyringResponse is an element of the answer to a KeyringRequest: a gossip pool.
+type KeyringResponse struct {
+	WAN         bool
+	Datacenter  string
+	Segment     string
+	Messages    map[string]string `json:",omitempty"`
+	Keys        map[string]int
+	PrimaryKeys map[string]int
+	NumNodes    int
+	Error       string `json:",omitempty"`
 }
 
 // Agent is the local agent.

@@ -85,6 +85,12 @@ func answer(v any) *wire.Response {
 
 func request1(t *testing.T, f *fake, method, target, body string) *httptest.ResponseRecorder {
 	t.Helper()
+	return serve(t, f, method, target, body)
+}
+
+// serve is request1 with any backend.
+func serve(t *testing.T, f Backend, method, target, body string) *httptest.ResponseRecorder {
+	t.Helper()
 	s := New(Config{Datacenter: "dc1"}, f, hclog.NewNullLogger())
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(body)))

@@ -19,6 +19,7 @@ var operatorRoutes = []route{
 	{"/v1/operator/raft/configuration", get, (*request).raftConfiguration},
 	{"/v1/operator/raft/peer", []string{http.MethodDelete}, (*request).raftRemovePeer},
 	{"/v1/operator/raft/transfer-leader", []string{http.MethodPost, http.MethodPut}, (*request).transferLeader},
+	{"/v1/operator/keyring", keyringMethods, (*request).keyring},
 	{"/v1/operator/autopilot/configuration", getPut, (*request).autopilotConfiguration},
 	{"/v1/operator/autopilot/health", get, (*request).autopilotHealth},
 	{"/v1/operator/autopilot/state", get, (*request).autopilotState},

@@ -57,6 +57,8 @@ type Kind byte
 const (
 	Datagram Kind = iota + 1
 	Stream
+	// Secret is what members of a pool tell one another by other ways than gossip, and nobody else may see.
+	Secret
 )
 
 const (
@@ -103,7 +105,7 @@ type Sealer struct {
 	mark   [fingerprintSize]byte // of the label
 	random io.Reader
 	heard  sessions
-	own    [Stream + 1]counter
+	own    [Secret + 1]counter
 }
 
 // counter numbers what this member sends.
@@ -123,7 +125,7 @@ func New(cfg Config) (*Sealer, error) {
 		return nil, fmt.Errorf("%w: %d sessions, there must be room for one", ErrConfig, cfg.MaxSessions)
 	}
 	s := &Sealer{label: cfg.Label, mark: fingerprint(cfg.Label), random: cfg.Random, heard: newSessions(cfg.MaxSessions)}
-	for _, k := range []Kind{Datagram, Stream} {
+	for _, k := range []Kind{Datagram, Stream, Secret} {
 		if err := s.renew(k); err != nil {
 			return nil, err
 		}

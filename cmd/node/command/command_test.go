@@ -171,3 +171,34 @@ func TestNobodyAnswers(t *testing.T) {
 	require.Equal(t, 1, c.Run([]string{"-http-addr", "127.0.0.1:1"}))
 	require.Contains(t, ui.ErrorWriter.String(), "is it running?")
 }
+
+func TestKeyring(t *testing.T) {
+	t.Parallel()
+	const path = "/v1/operator/keyring"
+	a := &agent{answers: map[string]string{"POST " + path: "", "PUT " + path: "", "DELETE " + path: "500!1 error occurred:\n\t* dc1 (LAN) error: no",
+		"GET " + path: `[{"WAN":true,"Datacenter":"dc1","Keys":{"k1":1},"PrimaryKeys":{"k1":1},"NumNodes":1},
+			{"Datacenter":"dc1","Keys":{"k2":2,"k1":3},"PrimaryKeys":{"k2":3},"NumNodes":3}]`}}
+	for _, c := range []struct {
+		args, out string
+	}{
+		{"-install k2 -relay-factor 2", "==> Installing new gossip encryption key...\n"},
+		{"-use k2", "==> Changing primary gossip encryption key...\n"},
+		{"-list", "==> Gathering installed encryption keys...\n\nWAN:\n  k1 [1/1]\n\ndc1 (LAN):\n  k1 [3/3]\n  k2 [2/3]\n"},
+		{"-list-primary -local-only", "==> Gathering installed primary encryption keys...\n\nWAN:\n  k1 [1/1]\n\ndc1 (LAN):\n  k2 [3/3]\n"},
+	} {
+		code, out, errs := run(t, a, "", append([]string{"keyring"}, strings.Fields(c.args)...)...)
+		require.Zero(t, code, errs)
+		require.Equal(t, c.out, out)
+	}
+	code, _, errs := run(t, a, "", "keyring", "-remove", "k1")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "dc1 (LAN) error: no")
+	require.Equal(t, []string{`POST ` + path + `?relay-factor=2 {"Key":"k2"}`, `PUT ` + path + ` {"Key":"k2"}`, "GET " + path,
+		"GET " + path + "?local-only=true", `DELETE ` + path + ` {"Key":"k1"}`}, a.asked)
+	for args, want := range map[string]string{"": "must be given", "-list -use k": "Only a single action is allowed",
+		"-list -relay-factor 6": "Relay factor must be in range: [0, 5]", "-use k -local-only": "local-only can only be set for list requests"} {
+		code, _, errs := run(t, a, "", append([]string{"keyring"}, strings.Fields(args)...)...)
+		require.Equal(t, 1, code)
+		require.Contains(t, errs, want)
+	}
+}
