@@ -54,7 +54,7 @@ func (a *Agent) ForceLeave(ctx context.Context, name string, prune bool) error {
 	if prune {
 		suffix = " (prune)"
 	}
-	a.log.Printf(logs.Info, "agent: Force leaving node%s: %q", suffix, name)
+	a.log.Printf(logs.Info, "agent: Force leaving node%s: %s", suffix, name)
 	var refused error
 	err := a.call(ctx, func(now time.Duration, p *gossip.Pool) { refused = p.ForceLeave(now, name, prune) })
 	if errors.Is(refused, swim.ErrUnknownMember) {
@@ -66,7 +66,7 @@ func (a *Agent) ForceLeave(ctx context.Context, name string, prune bool) error {
 
 // Query implements ipc.Backend.
 func (a *Agent) Query(ctx context.Context, q ipc.Query) (<-chan ipc.QueryRecord, error) {
-	if strings.HasPrefix(q.Name, internalPrefix) && (q.Name != pingQuery || q.Payload != nil) {
+	if strings.HasPrefix(q.Name, internalPrefix) && (q.Name != pingQuery || len(q.Payload) > 0) {
 		return nil, fmt.Errorf("Queries cannot contain the '%s' prefix", internalPrefix)
 	}
 	a.log.Printf(logs.Debug, "agent: Requesting query send: %q. Payload: %q", q.Name, q.Payload)
@@ -115,13 +115,13 @@ func (a *Agent) Coordinate(ctx context.Context, node string) (out ipc.Coordinate
 
 // Stats implements ipc.Backend.
 func (a *Agent) Stats(ctx context.Context) (ipc.Stats, error) {
-	var s gossip.Stats
 	var self swim.Member
-	members := 0
-	err := a.call(ctx, func(_ time.Duration, p *gossip.Pool) { s, self, members = p.Stats(), p.Local(), len(p.Members()) })
+	var serf map[string]string
+	err := a.call(ctx, func(_ time.Duration, p *gossip.Pool) { self, serf = p.Local(), serfStats(p) })
 	if err != nil {
 		return nil, err
 	}
+	serf["encrypted"] = strconv.FormatBool(a.cfg.Encrypted())
 	handlers := map[string]string{}
 	for _, h := range a.scripts.Scripts() {
 		handlers[h.Filter.String()] = h.Command
@@ -135,19 +135,21 @@ func (a *Agent) Stats(ctx context.Context) (ipc.Stats, error) {
 		"event_handlers": handlers,
 		"runtime": {"arch": runtime.GOARCH, "cpu_count": strconv.Itoa(runtime.NumCPU()), "goroutines": strconv.Itoa(runtime.NumGoroutine()),
 			"max_procs": strconv.Itoa(runtime.GOMAXPROCS(0)), "os": runtime.GOOS, "version": runtime.Version()},
-		"serf": a.serfStats(&s, members),
+		"serf": serf,
 		"tags": tags,
 	}, nil
 }
 
 // serfStats has Serf's counters, and those of the core that tell how well it does.
-func (a *Agent) serfStats(s *gossip.Stats, members int) map[string]string {
-	out := map[string]string{"encrypted": strconv.FormatBool(a.cfg.Encrypted())}
-	for name, n := range map[string]int{"members": members, "failed": s.Failed, "left": s.Left, "health_score": s.Health, "intent_queue": s.Queued} {
-		out[name] = strconv.Itoa(n)
-	}
-	for name, n := range map[string]uint64{"probes": s.Probes, "probes_failed": s.ProbesFailed, "suspicions": s.Suspicions, "refutes": s.Refutes, "conflicts": s.Conflicts,
-		"packets_dropped": s.Dropped.Total()} {
+func serfStats(p *gossip.Pool) map[string]string {
+	s, self := p.Stats(), p.Local()
+	out := map[string]string{}
+	for name, n := range map[string]uint64{
+		"members": uint64(s.Alive + s.Failed + s.Left), "failed": uint64(s.Failed), "left": uint64(s.Left), "health_score": uint64(s.Health),
+		"intent_queue": uint64(s.Queued), "member_time": self.Incarnation, "event_time": p.EventClock(), "query_time": p.QueryClock(),
+		"probes": s.Probes, "probes_failed": s.ProbesFailed, "suspicions": s.Suspicions, "refutes": s.Refutes, "conflicts": s.Conflicts,
+		"packets_dropped": s.Dropped.Total(),
+	} {
 		out[name] = strconv.FormatUint(n, 10)
 	}
 	return out

@@ -128,7 +128,11 @@ func (a *Agent) work() {
 // take tells of what is not coalesced.
 func (a *Agent) take(now time.Duration, c *event.Coalescer, b *batch) {
 	for _, e := range byName(b.members) {
-		a.log.Printf(logs.Info, "serf: %s: %s %s", serfNames[e.Type], e.Member.Name, e.Member.Addr.Addr().Unmap())
+		addr := " " + e.Member.Addr.Addr().Unmap().String()
+		if e.Type == swim.EventUpdate {
+			addr = ""
+		}
+		a.log.Printf(logs.Info, "serf: %s: %s%s", serfNames[e.Type], e.Member.Name, addr)
 		c.AddMember(now, e)
 	}
 	for _, e := range b.users {

@@ -61,7 +61,11 @@ func MemberOf(m *swim.Member) Member {
 	if status == swim.StateSuspect {
 		status = swim.StateAlive
 	}
-	return Member{Name: m.Name, Addr: m.Addr.Addr().AsSlice(), Port: m.Addr.Port(), Tags: m.Tags, Status: status.String(),
+	tags := m.Tags
+	if tags == nil {
+		tags = map[string]string{} // clients show nothing, but not null
+	}
+	return Member{Name: m.Name, Addr: m.Addr.Addr().AsSlice(), Port: m.Addr.Port(), Tags: tags, Status: status.String(),
 		ProtocolMin: 1, ProtocolMax: 5, ProtocolCur: 2, DelegateMin: 2, DelegateMax: 5, DelegateCur: 5}
 }
 
