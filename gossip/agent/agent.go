@@ -134,7 +134,7 @@ func (a *Agent) startPool(remembered *snapshot.State) (err error) {
 	if err != nil {
 		return err
 	}
-	a.pool, err = runner.Start(gossip.Config{Swim: s, Keyring: keyring, Random: rand.Reader}, runner.Options{Listen: a.bind, Log: a.log.Structured(), Seed: mathrand.Uint64(), OnOutput: a.onOutput})
+	a.pool, err = runner.Start(gossip.Config{Swim: s, Keyring: keyring, KeepKeyring: a.cfg.KeyringFile != "", Random: rand.Reader}, runner.Options{Listen: a.bind, Log: a.log.Structured(), Seed: mathrand.Uint64(), OnOutput: a.onOutput})
 	if err != nil {
 		return fmt.Errorf("Failed to setup the agent: %w", err)
 	}

@@ -16,12 +16,8 @@ import (
 	"concord/swim/coordinate"
 )
 
-const (
-	// internalPrefix begins the names of queries that agents make among themselves.
-	internalPrefix = "_serf_"
-	// pingQuery is the one of them that clients may make: whoever gets it acknowledges it, and nothing else happens.
-	pingQuery = internalPrefix + "ping"
-)
+// pingQuery is the one internal query that clients may make: whoever gets it acknowledges it, and nothing else happens.
+const pingQuery = gossip.InternalPrefix + "ping"
 
 // Members implements ipc.Backend.
 func (a *Agent) Members(ctx context.Context) ([]ipc.Member, error) {
@@ -66,9 +62,6 @@ func (a *Agent) ForceLeave(ctx context.Context, name string, prune bool) error {
 
 // Query implements ipc.Backend.
 func (a *Agent) Query(ctx context.Context, q ipc.Query) (<-chan ipc.QueryRecord, error) {
-	if strings.HasPrefix(q.Name, internalPrefix) && (q.Name != pingQuery || len(q.Payload) > 0) {
-		return nil, fmt.Errorf("Queries cannot contain the '%s' prefix", internalPrefix)
-	}
 	a.log.Printf(logs.Debug, "agent: Requesting query send: %q. Payload: %q", q.Name, q.Payload)
 	var records chan ipc.QueryRecord
 	var refused error
@@ -78,7 +71,11 @@ func (a *Agent) Query(ctx context.Context, q ipc.Query) (<-chan ipc.QueryRecord,
 			return
 		}
 		var id swim.QueryID
-		id, refused = p.Ask(now, swim.Query{Name: q.Name, Payload: q.Payload, Nodes: q.FilterNodes, Tags: q.FilterTags,
+		ask := p.Ask
+		if q.Name == pingQuery && len(q.Payload) == 0 {
+			ask = p.Node.Ask
+		}
+		id, refused = ask(now, swim.Query{Name: q.Name, Payload: q.Payload, Nodes: q.FilterNodes, Tags: q.FilterTags,
 			Ack: q.RequestAck, Relay: int(q.RelayFactor), Timeout: q.Timeout})
 		if refused == nil {
 			records = make(chan ipc.QueryRecord, 2*p.NumAlive()+8) // everybody's ack and answer, and the end
@@ -153,9 +150,4 @@ func serfStats(p *gossip.Pool) map[string]string {
 		out[name] = strconv.FormatUint(n, 10)
 	}
 	return out
-}
-
-// Keys implements ipc.Backend.
-func (a *Agent) Keys(ctx context.Context, operation, key string) (ipc.KeyResponse, error) {
-	return ipc.KeyResponse{}, errors.New("encryption is not served yet")
 }

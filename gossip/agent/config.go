@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"concord/gossip"
 	"concord/gossip/agent/logs"
 	"concord/gossip/agent/script"
 	"concord/swim"
@@ -328,27 +327,4 @@ func ownAddr(six bool) (netip.Addr, error) {
 		return best, errors.New("the machine has no address to tell others: set one with -advertise")
 	}
 	return best, nil
-}
-
-// keyring are the keys to begin with, nil if the pool is not encrypted.
-func (c *Config) keyring() (*gossip.Keyring, error) {
-	if c.EncryptKey != "" {
-		k, err := gossip.NewKeyring(c.EncryptKey)
-		if err != nil {
-			return nil, fmt.Errorf("Invalid encryption key: %w", err)
-		}
-		return k, nil
-	}
-	if c.KeyringFile == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(c.KeyringFile)
-	if err != nil {
-		return nil, fmt.Errorf("Failed to read keyring file: %w", err)
-	}
-	k, err := gossip.ParseKeyring(data)
-	if err != nil {
-		return nil, fmt.Errorf("Failed to restore keyring: %s: %w", c.KeyringFile, err)
-	}
-	return k, nil
 }

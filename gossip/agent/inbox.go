@@ -31,6 +31,7 @@ type batch struct {
 	members     map[string]swim.Event
 	users       []swim.UserEvent
 	questions   []swim.Question
+	keyrings    []gossip.SaveKeyring // the pool has few at a time
 	incarnation uint64
 	dropped     int
 	closed      bool
@@ -39,7 +40,7 @@ type batch struct {
 func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
 
 func (i *inbox) put(o *gossip.Output) {
-	if len(o.Events)+len(o.UserEvents)+len(o.Questions) == 0 && o.Incarnation == 0 {
+	if len(o.Events)+len(o.UserEvents)+len(o.Questions)+len(o.SaveKeyrings) == 0 && o.Incarnation == 0 {
 		return
 	}
 	i.mu.Lock()
@@ -65,6 +66,7 @@ func (i *inbox) put(o *gossip.Output) {
 			b.dropped++
 		}
 	}
+	b.keyrings = append(b.keyrings, o.SaveKeyrings...)
 	b.incarnation = max(b.incarnation, o.Incarnation)
 	i.signal()
 }
@@ -106,6 +108,7 @@ func (a *Agent) work() {
 		}
 		now := time.Since(start)
 		b := a.inbox.take()
+		a.saveKeyrings(b.keyrings)
 		a.remember(&b)
 		a.take(now, c, &b)
 		if b.closed {
@@ -141,9 +144,7 @@ func (a *Agent) take(now time.Duration, c *event.Coalescer, b *batch) {
 		}
 	}
 	for _, q := range b.questions {
-		if !strings.HasPrefix(q.Name, internalPrefix) {
-			a.tell(event.OfQuery(q))
-		}
+		a.tell(event.OfQuery(q))
 	}
 	if b.dropped > 0 {
 		a.log.Printf(logs.Warn, "agent: %d user events and queries were dropped: more came than could be handled", b.dropped)

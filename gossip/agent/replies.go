@@ -14,17 +14,18 @@ import (
 // maxQueries bounds the agent's own queries that are under way.
 const maxQueries = 256
 
-// replies are those who wait for what comes of a join, a query or leaving. Only the pool's loop touches them, in calls and
+// replies are those who wait for what comes of a join, a query, a change of keys or leaving. Only the pool's loop touches them, in calls and
 // when the pool told something, so nobody misses an answer that comes at once.
 type replies struct {
 	joins   map[netip.AddrPort][]chan error
 	queries map[swim.QueryID]chan ipc.QueryRecord
+	keys    map[uint64]chan gossip.KeyResponse
 	left    []chan struct{}
 	gone    bool // the agent has left
 }
 
 func newReplies() *replies {
-	return &replies{joins: map[netip.AddrPort][]chan error{}, queries: map[swim.QueryID]chan ipc.QueryRecord{}}
+	return &replies{joins: map[netip.AddrPort][]chan error{}, queries: map[swim.QueryID]chan ipc.QueryRecord{}, keys: map[uint64]chan gossip.KeyResponse{}}
 }
 
 // take hands what the pool told to those who wait. It never waits for them.
@@ -41,6 +42,12 @@ func (r *replies) take(o *gossip.Output) {
 	}
 	for i := range o.Replies {
 		r.takeReply(&o.Replies[i])
+	}
+	for _, k := range o.KeyResults {
+		if c := r.keys[k.ID]; c != nil {
+			c <- k.KeyResponse
+			delete(r.keys, k.ID)
+		}
 	}
 	if o.Left {
 		r.gone = true

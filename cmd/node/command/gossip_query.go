@@ -327,7 +327,7 @@ func (c *call) keyFailures(r ipc.KeyResponse, err error) error {
 	}
 	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(r.Messages)) {
-		rows = append(rows, []string{"failed: ", name, r.Messages[name]})
+		rows = append(rows, []string{"failed:", name, r.Messages[name]})
 	}
 	if len(rows) > 0 {
 		c.ui.Error(columns(rows))
