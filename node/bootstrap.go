@@ -49,7 +49,7 @@ func bootstrapKind(k wire.OperatorKind) bool {
 
 // anyServerKind tells whether a request is for whichever server gets it, not for the leader.
 func anyServerKind(k wire.OperatorKind) bool {
-	return bootstrapKind(k) || k == wire.Datacenters || k == wire.CoordinateDatacenters || k == wire.Keyring
+	return bootstrapKind(k) || k == wire.Datacenters || k == wire.CoordinateDatacenters || k == wire.Keyring || k == wire.FireEvent
 }
 
 func (s *server) bootstrapTick() {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"concord/agent/userevent"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -37,6 +38,7 @@ func (w *world) Fetch(FetchTask)                     {}
 func (w *world) Reply(_ uint64, resp *wire.Response) { w.answers = append(w.answers, resp) }
 func (w *world) Save(string, []byte)                 {}
 func (w *world) SaveKeyring(KeyringTask)             {}
+func (w *world) Event(userevent.Event)               {}
 func (w *world) Agent(AgentTask)                     {}
 func (w *world) Log(Level, string, string, ...any)   {}
 func (w *world) take() (out []transport.Envelope)    { out, w.sent = w.sent, nil; return out }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"concord/agent"
+	"concord/agent/userevent"
 	"concord/catalog"
 	"concord/node/machine"
 	"concord/raft"
@@ -36,6 +37,8 @@ type Env interface {
 	Save(name string, data []byte)
 	// SaveKeyring keeps a pool's keys, crash-safely and for nobody else's eyes; answered by OnKeyringSaved.
 	SaveKeyring(KeyringTask)
+	// Event hands over a user event that is for this node. Each comes once.
+	Event(userevent.Event)
 	// Agent carries out what the local agent wants of the machine: check runners and files.
 	Agent(AgentTask)
 	// Log writes a line of the log.
@@ -48,6 +51,8 @@ const (
 	SavedIncarnation = "incarnation"
 	// SavedPeers are the gossip addresses of the members known last, a line each.
 	SavedPeers = "peers"
+	// SavedEventClock is the Lamport time of the next user event, a decimal number: older ones are not delivered again.
+	SavedEventClock = "event-clock"
 	// SavedRemoteIncarnation and SavedRemotePeers are those of the WAN pool.
 	SavedRemoteIncarnation = "remote-incarnation"
 	SavedRemotePeers       = "remote-peers"

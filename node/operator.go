@@ -27,6 +27,8 @@ func (s *server) serveOperator(c *call) {
 		s.serveKeyring(c)
 	case wire.CoordinateDatacenters:
 		s.n.answer(c, &wire.Response{Operator: &wire.OperatorReply{Maps: s.n.datacenterMaps()}})
+	case wire.FireEvent:
+		s.n.fireFor(c)
 	case wire.BootstrapPromise, wire.BootstrapRelease:
 		s.serveBootstrap(c)
 	default:

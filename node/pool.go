@@ -111,6 +111,9 @@ func (n *Node) drainPool(p *pool) bool {
 	for _, ev := range out.Events {
 		n.onMember(p, ev)
 	}
+	if p == n.lan {
+		n.onUserEvents(out.UserEvents)
+	}
 	if len(out.Events) > 0 {
 		n.gossipChanged(p)
 	}

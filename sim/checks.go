@@ -30,6 +30,7 @@ type checkers struct {
 	wan          invariants.Membership // of the WAN pool
 	datacenter   invariants.Datacenter
 	index        invariants.QueryIndex
+	events       invariants.Events
 	lost         map[raft.ID]mirror // what voters had whose disks are gone
 	placed       map[string]uint64  // index of the entry that wrote a value
 	termStart    map[uint64]uint64  // index of the first entry of each term

@@ -113,6 +113,9 @@ func (h *Host) config() node.Config {
 	if saved, err := strconv.ParseUint(string(h.disk.files[node.SavedIncarnation]), 10, 64); err == nil {
 		c.LAN.Swim.Incarnation = saved
 	}
+	if saved, err := strconv.ParseUint(string(h.disk.files[node.SavedEventClock]), 10, 64); err == nil {
+		c.LAN.Swim.EventClock = saved
+	}
 	if h.server {
 		c.Expect = o.Servers
 		h.w.wanConfig(h, &c)

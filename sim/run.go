@@ -71,6 +71,7 @@ func (w *World) start() {
 	for _, x := range w.watchers {
 		x.start()
 	}
+	w.herald.start()
 	w.checks.beliefs()
 }
 
@@ -90,6 +91,10 @@ func (w *World) rest() {
 		for _, c := range d.clients {
 			c.over = true
 		}
+		d.herald.over = true
+	}
+	for _, d := range w.worlds {
+		d.announce()
 	}
 	if w.failure == nil && w.Options.Seed%4 == 0 {
 		w.drill()
@@ -145,6 +150,7 @@ func newDatacenter(t *Timeline, o Options, name string, rng *prng.Rand) *World {
 	for i := range o.Clients {
 		w.clients = append(w.clients, newClient(w, o.firstClient+i))
 	}
+	w.herald = newHerald(w)
 	for i := range o.Watchers {
 		w.watchers = append(w.watchers, newWatcher(w, i))
 	}

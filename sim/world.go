@@ -26,6 +26,7 @@ type World struct {
 	checks         checkers
 	clients        []*client
 	watchers       []*watcher
+	herald         *herald
 	history        *lin.History
 	unlinearizable bool     // as the checkers found
 	stale          []lin.Op // reads that only promise some state that once was

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"concord/agent/userevent"
 	"concord/catalog"
 	"concord/raft"
 	"concord/raft/autopilot"
@@ -228,6 +229,11 @@ var genAnswer = rapid.Custom(func(t *rapid.T) *catalog.Answer {
 	return &catalog.Answer{Index: draw(t, genUint), Value: value}
 })
 
+var genEvent = rapid.Custom(func(t *rapid.T) userevent.Event {
+	return userevent.Event{ID: draw(t, genText), Name: draw(t, genText), Payload: draw(t, genBytes), NodeFilter: draw(t, genText),
+		ServiceFilter: draw(t, genText), TagFilter: draw(t, genText), Version: draw(t, rapid.Int())}
+})
+
 var genRequest = rapid.Custom(func(t *rapid.T) Request {
 	q := Request{ID: draw(t, genUint), Hops: draw(t, rapid.Byte()), Timeout: genSeconds(t), Datacenter: draw(t, genText)}
 	switch draw(t, rapid.IntRange(0, 3)) {
@@ -237,7 +243,7 @@ var genRequest = rapid.Custom(func(t *rapid.T) Request {
 		q.Read = &Read{Query: draw(t, genQuery), Consistency: Consistency(draw(t, rapid.ByteRange(0, 2))), MinIndex: draw(t, genUint), Wait: genSeconds(t)}
 	case 2:
 		q.Operator = &Operator{Kind: OperatorKind(draw(t, rapid.Byte())), ID: draw(t, genText), Address: draw(t, genText), Set: draw(t, genStrings), Attempt: draw(t, rapid.Uint64()),
-			Coordinate: draw(t, genMaybe(genCoordinate)), Keyring: draw(t, genBytes)}
+			Coordinate: draw(t, genMaybe(genCoordinate)), Keyring: draw(t, genBytes), Event: draw(t, genOptional(genEvent))}
 	}
 	return q
 })

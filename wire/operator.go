@@ -7,13 +7,14 @@ import (
 )
 
 func appendOperator(p []byte, o *Operator) []byte {
-	p = appendUint(appendArray(p, 7), uint64(o.Kind))
+	p = appendUint(appendArray(p, 8), uint64(o.Kind))
 	p = appendString(p, o.ID)
 	p = appendString(p, o.Address)
 	p = appendStrings(p, o.Set)
 	p = appendUint(p, o.Attempt)
 	p = appendOptional(p, o.Coordinate, appendCoordinate)
-	return appendBytes(p, o.Keyring)
+	p = appendBytes(p, o.Keyring)
+	return appendOptional(p, o.Event, appendEvent)
 }
 
 func (r *reader) operator() *Operator {
@@ -25,6 +26,10 @@ func (r *reader) operator() *Operator {
 	}
 	if more > 0 {
 		o.Keyring = r.bytes()
+		more--
+	}
+	if more > 0 {
+		o.Event = readOptional(r, (*reader).event)
 		more--
 	}
 	r.skip(more)

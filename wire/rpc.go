@@ -3,6 +3,7 @@ package wire
 import (
 	"time"
 
+	"concord/agent/userevent"
 	"concord/catalog"
 	"concord/raft/autopilot"
 )
@@ -57,6 +58,8 @@ const (
 	CoordinateDatacenters
 	// Keyring asks any server to carry out a key operation in the LAN pool of its datacenter.
 	Keyring
+	// FireEvent lets any server fire the user event Event (/v1/event/fire).
+	FireEvent
 )
 
 // Operator is a request about the cluster itself, answered by the leader.
@@ -71,6 +74,8 @@ type Operator struct {
 	Coordinate *catalog.Coordinate
 	// Keyring is a KeyringRequest of a Keyring, encoded and sealed.
 	Keyring []byte
+	// Event of a FireEvent.
+	Event *userevent.Event
 }
 
 // RaftServer is a server in the answer to RaftConfiguration.

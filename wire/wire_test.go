@@ -13,6 +13,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
 
+	"concord/agent/userevent"
 	"concord/catalog"
 	"concord/raft"
 	"concord/swim"
@@ -33,6 +34,7 @@ var (
 	swimCodec = codec[swim.Packet]{genPacket, func(p []byte, m swim.Packet) []byte { return AppendPacket(p, &m) }, decodeTwice, wholePacket}
 	command   = codec[catalog.Command]{genCommand, AppendCommand, DecodeCommand, nil}
 	restore   = codec[Restore]{genRestore, func(p []byte, c Restore) []byte { return AppendRestore(p, &c) }, DecodeRestore, nil}
+	fired     = codec[userevent.Event]{genEvent, func(p []byte, e userevent.Event) []byte { return AppendEvent(p, &e) }, DecodeEvent, nil}
 	request   = codec[Request]{genRequest, func(p []byte, q Request) []byte { return AppendRequest(p, &q) }, DecodeRequest, nil}
 	response  = codec[Response]{genResponse, func(p []byte, s Response) []byte { return AppendResponse(p, &s) }, DecodeResponse, nil}
 	keyQuery  = codec[KeyQuery]{genKeyQuery, func(p []byte, q KeyQuery) []byte { return AppendKeyQuery(p, &q) }, DecodeKeyQuery, nil}
@@ -45,6 +47,7 @@ func TestRaft(t *testing.T)     { raftCodec.test(t) }
 func TestPacket(t *testing.T)   { swimCodec.test(t) }
 func TestCommand(t *testing.T)  { command.test(t) }
 func TestRestore(t *testing.T)  { restore.test(t) }
+func TestEvent(t *testing.T)    { fired.test(t) }
 func TestRequest(t *testing.T)  { request.test(t) }
 func TestResponse(t *testing.T) { response.test(t) }
 func TestKeyQuery(t *testing.T) { keyQuery.test(t) }
@@ -135,6 +138,7 @@ func FuzzRaft(f *testing.F)     { raftCodec.fuzz(f) }
 func FuzzPacket(f *testing.F)   { swimCodec.fuzz(f) }
 func FuzzCommand(f *testing.F)  { command.fuzz(f) }
 func FuzzRestore(f *testing.F)  { restore.fuzz(f) }
+func FuzzEvent(f *testing.F)    { fired.fuzz(f) }
 func FuzzRequest(f *testing.F)  { request.fuzz(f) }
 func FuzzResponse(f *testing.F) { response.fuzz(f) }
 func FuzzKeyQuery(f *testing.F) { keyQuery.fuzz(f) }
@@ -187,6 +191,7 @@ func TestHostileInput(t *testing.T) {
 			"packet":   func(p []byte) error { _, err := DecodePacket(p); return err },
 			"command":  func(p []byte) error { _, err := DecodeCommand(p); return err },
 			"restore":  func(p []byte) error { _, err := DecodeRestore(p); return err },
+			"event":    func(p []byte) error { _, err := DecodeEvent(p); return err },
 			"request":  func(p []byte) error { _, err := DecodeRequest(p); return err },
 			"response": func(p []byte) error { _, err := DecodeResponse(p); return err },
 		} {

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"concord/agent"
+	"concord/agent/userevent"
 	"concord/gossip"
 	"concord/wire"
 )
@@ -58,6 +59,11 @@ type Agent interface {
 
 	Services(ctx context.Context) ([]agent.Service, error)
 	Checks(ctx context.Context) ([]agent.Check, error)
+	// FireEvent tells the agents of this datacenter of a user event.
+	FireEvent(ctx context.Context, e userevent.Event) error
+	// Events are the user events that this agent got of late, oldest first, to be changed at will; the channel is closed when
+	// there is another.
+	Events() ([]userevent.Event, <-chan struct{})
 	// Change changes the local agent: its services and checks.
 	Change(ctx context.Context, f AgentChange) error
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // routes are the endpoints but for the KV store.
-var routes = slices.Concat(catalogRoutes, healthRoutes, agentRoutes, operatorRoutes, snapshotRoutes, txnRoutes, coordinateRoutes)
+var routes = slices.Concat(catalogRoutes, healthRoutes, agentRoutes, operatorRoutes, snapshotRoutes, txnRoutes, coordinateRoutes, eventRoutes)
 
 var (
 	get    = []string{http.MethodGet}

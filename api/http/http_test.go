@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"concord/agent"
+	"concord/agent/userevent"
 	"concord/catalog"
 	"concord/wire"
 )
@@ -54,6 +55,8 @@ func (f *fake) Services(context.Context) ([]agent.Service, error) {
 func (f *fake) Checks(context.Context) ([]agent.Check, error) {
 	return []agent.Check{{Check: catalog.HealthCheck{CheckID: "c1", ServiceID: "web1", Status: catalog.HealthWarning}}}, nil
 }
+func (f *fake) FireEvent(context.Context, userevent.Event) error { return nil }
+func (f *fake) Events() ([]userevent.Event, <-chan struct{})     { return nil, nil }
 func (f *fake) Change(_ context.Context, change AgentChange) error {
 	f.local = &agentFake{}
 	return change(f.local)

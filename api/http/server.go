@@ -165,7 +165,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // known are the endpoints of Consul that are not served.
-var known = []string{"/v1/session/", "/v1/acl/", "/v1/event/", "/v1/query", "/v1/connect/", "/v1/config",
+var known = []string{"/v1/session/", "/v1/acl/", "/v1/query", "/v1/connect/", "/v1/config",
 	"/v1/internal/", "/v1/operator/keyring", "/v1/operator/area", "/v1/operator/license", "/v1/operator/usage", "/v1/operator/segment", "/v1/agent/metrics",
 	"/v1/agent/monitor", "/v1/agent/connect", "/v1/agent/token", "/v1/agent/host", "/v1/discovery-chain/", "/v1/namespace", "/v1/partition", "/v1/peering",
 	"/v1/health/connect/", "/v1/health/ingress/", "/v1/catalog/connect/", "/v1/catalog/gateway-services/", "/v1/exported-services", "/v1/imported-services", "/v1/validate/"}

@@ -29,6 +29,7 @@ type Process struct {
 	disk   *runner.Disk
 	runner *runner.Runner
 	host   *host
+	events *events
 
 	sockets sockets
 	dns     []*dnsapi.Server
@@ -43,7 +44,7 @@ type Process struct {
 
 // Start starts an agent. On an error everything that was opened is closed again.
 func Start(cfg Config) (*Process, error) {
-	p := &Process{cfg: cfg, log: cfg.Log}
+	p := &Process{cfg: cfg, log: cfg.Log, events: newEvents()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, step := range []func() error{p.openFiles, p.openDisk, p.openSockets, p.openNode, p.openDoors} {
 		if err := step(); err != nil {
@@ -116,7 +117,8 @@ func (p *Process) openNode() error {
 		return err
 	}
 	seed := prng.New(uint64(time.Now().UnixNano())).Fork(p.id).Uint64()
-	p.runner, err = runner.New(cfg, runner.Options{Disk: p.disk, Files: p.files, Host: p.host, Log: p.log, Seed: seed, Restore: restore})
+	p.runner, err = runner.New(cfg, runner.Options{Disk: p.disk, Files: p.files, Host: p.host, Log: p.log, Seed: seed, Restore: restore,
+		Event: p.onEvent})
 	if err != nil {
 		return err
 	}

@@ -117,13 +117,14 @@ func (p *Process) gossipIdentity(cfg *node.Config) error {
 	if p.files == nil {
 		return nil
 	}
-	for name, incarnation := range map[string]*uint64{node.SavedIncarnation: &cfg.LAN.Swim.Incarnation, node.SavedRemoteIncarnation: &cfg.WAN.Swim.Incarnation} {
+	for name, number := range map[string]*uint64{node.SavedIncarnation: &cfg.LAN.Swim.Incarnation, node.SavedRemoteIncarnation: &cfg.WAN.Swim.Incarnation,
+		node.SavedEventClock: &cfg.LAN.Swim.EventClock} {
 		text, err := p.files.Read(name)
 		if err != nil {
-			return fmt.Errorf("gossip incarnation: %w", err)
+			return fmt.Errorf("gossip: %w", err)
 		}
 		// A damaged number counts as none: the others' memory of this node then brings it up to date.
-		*incarnation, _ = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+		*number, _ = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"time"
 
+	"concord/agent/userevent"
 	"concord/node"
 	"concord/transport"
 	"concord/wire"
@@ -27,6 +28,13 @@ func (e *env) Persist(t node.PersistTask) { e.writes.force(t) }
 func (e *env) Apply(t node.ApplyTask)     { e.applies.force(t) }
 func (e *env) Fetch(t node.FetchTask)     { e.fetches.force(t) }
 func (e *env) Agent(t node.AgentTask)     { e.hosts.force(hostJob{task: t}) }
+
+// Event hands a user event to whoever wants it.
+func (e *env) Event(ev userevent.Event) {
+	if e.opts.Event != nil {
+		e.opts.Event(ev)
+	}
+}
 
 func (e *env) Save(name string, data []byte)  { e.saves.force(save{name: name, data: data}) }
 func (e *env) SaveKeyring(t node.KeyringTask) { e.saves.force(save{keyring: &t}) }

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"concord/agent"
+	"concord/agent/userevent"
 	"concord/internal/prng"
 	"concord/node"
 	"concord/transport"
@@ -39,6 +40,8 @@ type Options struct {
 	Seed  uint64
 	// Restore is called with the local agent before the node runs.
 	Restore func(now time.Duration, a *agent.Local) error
+	// Event is called by the loop with each user event for this node, and must not block; nil: nobody wants them.
+	Event func(userevent.Event)
 	// ReadWorkers answer the reads of other nodes; default 4.
 	ReadWorkers int
 }

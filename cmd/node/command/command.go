@@ -166,7 +166,7 @@ func Commands(ui cli.Ui, version string) map[string]cli.CommandFactory {
 		out[g.name] = func() (cli.Command, error) { return g, nil }
 	}
 	verbs := append([]verb{versionVerb(version)}, clusterVerbs...)
-	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs, recoverVerbs, snapshotVerbs, gossipVerbs, rttVerbs, keyringVerbs} {
+	for _, vs := range [][]verb{verbs, kvVerbs, catalogVerbs, servicesVerbs, operatorVerbs, recoverVerbs, snapshotVerbs, gossipVerbs, rttVerbs, keyringVerbs, eventVerbs} {
 		for _, v := range vs {
 			r := &runner{v: v, ui: ui, stdin: os.Stdin}
 			out[v.name] = func() (cli.Command, error) { return r, nil }
