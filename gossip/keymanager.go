@@ -237,12 +237,12 @@ func (p *Pool) failedMembers() []string {
 	return out
 }
 
-// refusals are the members that refused, with their reasons.
+// refusals are the members that refused; their reasons are in the messages.
 func (t *keyTask) refusals() string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(t.answers)) {
-		if a := t.answers[name]; !a.OK {
-			out = append(out, name+" ("+a.Message+")")
+		if !t.answers[name].OK {
+			out = append(out, name)
 		}
 	}
 	return names(out)
