@@ -89,6 +89,7 @@ func (c Config) WithDefaults() Config {
 	}
 	c.LAN.Swim.Name, c.LAN.Swim.ID = c.Name, c.ID
 	c.LAN.Swim.Tags = c.tags()
+	c.LAN.Swim.Refuse, c.WAN.Swim.Refuse = refuseFromLAN(c.Datacenter), refuseFromWAN
 	c.WAN.Swim.Name, c.WAN.Swim.ID = wanName(c.Name, c.Datacenter), c.ID
 	c.WAN.Swim.Tags = c.wanTags()
 	c.Raft.ID = raft.ID(c.ID)

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"concord/swim"
@@ -16,6 +18,25 @@ func (c Config) wanTags() map[string]string {
 	t := c.tags()
 	delete(t, tagWANPort)
 	return t
+}
+
+// refuseFromLAN keeps agents of other datacenters out of the LAN pool. Two pools that were joined by mistake would otherwise be one for
+// good, each leader taking the agents of the other datacenter for its own.
+func refuseFromLAN(datacenter string) func(*swim.Update) error {
+	return func(u *swim.Update) error {
+		if dc := u.Tags[tagDatacenter]; dc != datacenter {
+			return fmt.Errorf("Member '%s' part of wrong datacenter '%s'", u.Name, dc)
+		}
+		return nil
+	}
+}
+
+// refuseFromWAN keeps those out of the WAN pool who are no servers.
+func refuseFromWAN(u *swim.Update) error {
+	if u.Tags[tagRole] != roleServer || u.Name == wanName("", u.Tags[tagDatacenter]) || !strings.HasSuffix(u.Name, wanName("", u.Tags[tagDatacenter])) {
+		return fmt.Errorf("Member '%s' is not a server", u.Name)
+	}
+	return nil
 }
 
 // floodInterval is how soon servers that should be in the WAN pool and are not are asked again.

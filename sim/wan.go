@@ -144,6 +144,7 @@ var wanFaultKinds = []faultKind{
 	{"wan-cut", 4 * second, 12 * second, (*nemesis).wanCut},
 	{"wan-one-way", 5 * second, 15 * second, (*nemesis).wanOneWay},
 	{"wan-part", 4 * second, 12 * second, (*nemesis).wanPart},
+	{"wrong-join", 5 * second, 15 * second, (*nemesis).wrongJoin},
 }
 
 // across lists the links between the datacenters for which so says yes.
@@ -189,6 +190,17 @@ func (n *nemesis) wanPart(r *prng.Rand) string {
 		}
 		return cut[l]
 	}))
+}
+
+// wrongJoin has an operator mistake the LAN pool of the other datacenter for that of this one.
+func (n *nemesis) wrongJoin(r *prng.Rand) string {
+	h, other := n.any(r), n.w.other()
+	if other == nil || h.state != hostUp {
+		return ""
+	}
+	to := other.nemesis.any(r)
+	h.input(func() { h.node.Join([]netip.AddrPort{netip.MustParseAddrPort(to.gossip)}, func(swim.JoinResult) {}) })
+	return h.name + " of " + n.w.Datacenter + " to " + to.name
 }
 
 // drawRemote draws a second datacenter and the faults between the two.

@@ -75,6 +75,10 @@ type Config struct {
 	// MaxMembers bounds the members known, the failed and the departed included.
 	MaxMembers int
 
+	// Refuse, if not nil, tells why somebody cannot be a member of this pool, from what it says of itself; nil: it can be. It must
+	// only depend on the claim.
+	Refuse func(*Update) error
+
 	// Coordinates: keep a network coordinate, from the round trips of probes.
 	Coordinates bool
 

@@ -133,7 +133,7 @@ func (n *Node) pushPull(to netip.AddrPort, seq uint64, join bool) {
 }
 
 func (n *Node) onPushPull(p *Packet) {
-	if n.admits(&p.Message) {
+	if n.foreign(&p.Message) == nil && n.admits(&p.Message) {
 		n.merge(&p.Message, true)
 	}
 	reply := Message{Type: MsgPushPullReply, Seq: p.Message.Seq, From: n.cfg.Name, Join: p.Message.Join, Members: n.state()}
@@ -144,6 +144,10 @@ func (n *Node) onPushPull(p *Packet) {
 func (n *Node) onPushPullReply(p *Packet) {
 	if twin := n.twinIn(p.Message.Members); twin != nil && p.Message.Join {
 		n.joined(p.Message.Seq, twin)
+		return
+	}
+	if err := n.foreign(&p.Message); err != nil {
+		n.joined(p.Message.Seq, err)
 		return
 	}
 	// Who joins from nothing has no news for the pool but itself.

@@ -30,6 +30,9 @@ func (n *Node) learn(u *Update, spread bool) {
 		n.learnOfSelf(u)
 		return
 	}
+	if n.refuses(u) {
+		return
+	}
 	m := n.table.get(u.Name)
 	if m == nil {
 		n.meet(u, spread)
@@ -286,14 +289,10 @@ func (n *Node) checkConflict(a, b *Update) {
 
 func (n *Node) conflict(a, b *Update) {
 	n.stats.Conflicts++
-	last, known := n.conflicts[a.Name]
-	if known && n.now-last < conflictEvery {
+	if last, known := n.conflicts[a.Name]; known && n.now-last < conflictEvery {
 		return
 	}
-	if !known && len(n.conflicts) >= maxConflicts {
-		clear(n.conflicts)
-	}
-	n.conflicts[a.Name] = n.now
+	n.remember(a.Name)
 	// Each of the two may only ever hear what it says itself.
 	for _, c := range []struct{ of, to *Update }{{a, b}, {b, a}} {
 		if c.to != n.self.claim {

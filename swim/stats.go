@@ -33,13 +33,15 @@ type Stats struct {
 	InvalidMessages uint64 // messages of an unknown type, in the wrong place or for somebody else
 	UnknownAcks     uint64 // acks and nacks nobody waits for
 	MembersRefused  uint64 // members not taken because of Config.MaxMembers
-	RelaysRefused   uint64 // indirect probes not made because too many are under way
-	JoinsRefused    uint64 // joins not tried because too many are under way
-	StreamsFailed   uint64 // streams that could not be delivered
-	Stalls          uint64 // times this node was not driven for longer than a probe interval
-	FallbackAcks    uint64 // probes that only the stream answered
-	Samples         uint64 // round trips that changed this member's coordinate
-	SamplesRefused  uint64 // round trips or coordinates that cannot be true
+	// StrangersRefused are claims about those whom Config.Refuse keeps out.
+	StrangersRefused uint64
+	RelaysRefused    uint64 // indirect probes not made because too many are under way
+	JoinsRefused     uint64 // joins not tried because too many are under way
+	StreamsFailed    uint64 // streams that could not be delivered
+	Stalls           uint64 // times this node was not driven for longer than a probe interval
+	FallbackAcks     uint64 // probes that only the stream answered
+	Samples          uint64 // round trips that changed this member's coordinate
+	SamplesRefused   uint64 // round trips or coordinates that cannot be true
 
 	CastsDropped     uint64 // events and queries not told to the end because too many waited
 	EventsFired      uint64 // by this member

@@ -91,6 +91,8 @@ var datacenters = []Mutant{
 		Old: "		n.wan.Join(n.now, []netip.AddrPort{a})\n", New: ""},
 	{Name: "sent-taken-for-unsent", What: "a write that may have been sent goes to the next server", File: "node/calls.go", Preset: "wan",
 		Old: "		again := unsent[c.sentAs]\n", New: "		again := unsent[c.sentAs] || c.req.Hops == 0\n"},
+	{Name: "datacenters-mixed", What: "agents of another datacenter are let into the LAN pool", File: "node/wan.go", Preset: "wan",
+		Old: "		if dc := u.Tags[tagDatacenter]; dc != datacenter {\n", New: "		if dc := u.Tags[tagDatacenter]; dc == \"\" {\n"},
 	{Name: "lost-told-as-no-path", What: "a write whose connection to another datacenter broke is told not to have been sent", File: "node/calls.go", Preset: "wan",
 		Old: "		if c.req.Command != nil {\n			n.answer(c, &wire.Response{Code: wire.Unknown, Err: \"lost",
 		New: "		if n.abroad(c.req) {\n			n.answer(c, noPath())\n			continue\n		}\n		if c.req.Command != nil {\n			n.answer(c, &wire.Response{Code: wire.Unknown, Err: \"lost"},

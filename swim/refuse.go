@@ -1,0 +1,38 @@
+package swim
+
+// refuses tells whether a claim is about somebody who cannot be in this pool. Only who tells its tags can be judged; a member is never
+// met for the first time without them, unless it failed.
+func (n *Node) refuses(u *Update) bool {
+	if n.cfg.Refuse == nil || !tellsTags(u) {
+		return false
+	}
+	err := n.cfg.Refuse(u)
+	if err == nil {
+		return false
+	}
+	n.stats.StrangersRefused++
+	if last, known := n.conflicts[u.Name]; known && n.now-last < conflictEvery {
+		return true
+	}
+	n.remember(u.Name)
+	n.notice(Warn, u.Name, "%v; it is not let in", err)
+	return true
+}
+
+// remember notes that a name was reported, so that it is not again at once.
+func (n *Node) remember(name string) {
+	if _, known := n.conflicts[name]; !known && len(n.conflicts) >= maxConflicts {
+		clear(n.conflicts)
+	}
+	n.conflicts[name] = n.now
+}
+
+// foreign tells why a full state is not one of this pool, judged by whom it is of; nil if it may be one.
+func (n *Node) foreign(m *Message) error {
+	for _, u := range m.Members {
+		if u.Name == m.From && n.refuses(u) {
+			return n.cfg.Refuse(u)
+		}
+	}
+	return nil
+}
