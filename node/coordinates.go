@@ -120,12 +120,13 @@ func (s *server) gatherCoordinate(c *call) {
 		return
 	}
 	g, cfg, name := &s.gather, &s.n.cfg.Coordinates, strings.ToLower(u.Node)
-	if _, known := g.pending[name]; known || len(g.pending) < cfg.BatchSize*cfg.MaxBatches {
-		g.pending[name] = *u
-		g.at = min(g.at, s.n.now+cfg.Period)
-	} else {
+	if _, known := g.pending[name]; !known && len(g.pending) >= cfg.BatchSize*cfg.MaxBatches {
 		g.dropped++
+		s.n.answer(c, &wire.Response{Code: wire.Busy, Err: "too many coordinates at once, try again"})
+		return
 	}
+	g.pending[name] = *u
+	g.at = min(g.at, s.n.now+cfg.Period)
 	s.n.answer(c, &wire.Response{})
 }
 

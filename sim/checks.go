@@ -29,6 +29,7 @@ type checkers struct {
 	membership   invariants.Membership
 	wan          invariants.Membership // of the WAN pool
 	datacenter   invariants.Datacenter
+	coordinates  invariants.Coordinates
 	index        invariants.QueryIndex
 	events       invariants.Events
 	lost         map[raft.ID]mirror // what voters had whose disks are gone
@@ -206,6 +207,9 @@ func (c *checkers) beliefs() {
 		}
 		c.inForce(h)
 		viewer := fmt.Sprintf("%s (life %d)", h.name, h.epoch)
+		if place, on := h.node.Coordinate(); on {
+			c.verify("coordinates", c.coordinates.At(viewer, place, h.node.GossipStats().Samples))
+		}
 		for _, m := range h.node.Members() {
 			c.verify("membership", c.membership.Seen(viewer, m))
 			c.verify("datacenter", c.datacenter.Member(viewer, c.w.Datacenter, m))

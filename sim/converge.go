@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"concord/catalog"
@@ -56,7 +58,38 @@ func (w *World) stuck() string {
 			return s
 		}
 	}
+	if s := w.coordinatesStuck(leader); s != "" {
+		return s
+	}
 	return w.watchersStuck(leader)
+}
+
+// coordinatesStuck names a node whose coordinate has not come to the catalog. There is none without a node.
+func (w *World) coordinatesStuck(leader *Host) string {
+	placed := map[string]bool{}
+	answer, _, err := leader.disk.machine.Read(&catalog.CoordinatesQuery{})
+	if err != nil {
+		return err.Error()
+	}
+	for _, c := range answer.Value.([]*catalog.Coordinate) {
+		placed[c.Node] = true
+		w.checks.verify("coordinates", c.Coord.Validate())
+	}
+	for _, h := range w.hosts {
+		if !placed[h.name] {
+			return "the catalog has no coordinate of " + h.name
+		}
+	}
+	if answer, _, err = leader.disk.machine.Read(&catalog.NodesQuery{}); err != nil {
+		return err.Error()
+	}
+	for _, n := range answer.Value.([]*catalog.Node) {
+		delete(placed, n.Node)
+	}
+	if len(placed) > 0 {
+		w.fail("coordinates", "the catalog has coordinates of nodes that it does not know: %v", slices.Sorted(maps.Keys(placed)))
+	}
+	return ""
 }
 
 func (w *World) followersStuck(leader *Host) string {

@@ -121,6 +121,7 @@ func (h *Host) config() node.Config {
 		h.w.wanConfig(h, &c)
 	}
 	c.FaultPoints = h.faultPoint
+	c.Coordinates = node.CoordinateConfig{Interval: time.Second, Period: 500 * time.Millisecond, BatchSize: 2, MaxBatches: 1}
 	c.Autopilot.CleanupDeadServers = true
 	c.Autopilot.ServerStabilizationTime = int64(2 * time.Second)
 	c.Autopilot.LastContactThreshold = int64(500 * time.Millisecond)

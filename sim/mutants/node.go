@@ -82,6 +82,12 @@ var duties = []Mutant{
 		Old: "	if c.Leader != \"\" {\n		s.n.releaseHeld()\n", New: "	if c.Leader != \"\" {\n"},
 	{Name: "new-server-not-added", What: "a server that joins is never added", File: "node/reconcile.go",
 		Old: "return raft.Change{Type: raft.AddNonvoter, Server", New: "return raft.Change{Type: raft.DemoteVoter, Server"},
+	{Name: "coordinate-unlimited", What: "one sample moves a coordinate by whatever it says", File: "swim/coordinate/client.go",
+		Old: "c.move(other, clamp(mul(mul(cc, weight), off), maxStep))", New: "c.move(other, mul(8, rtt-c.own.seconds(other)))"},
+	{Name: "coordinates-not-written", What: "the leader keeps the coordinates that it got for itself", File: "node/coordinates.go",
+		Old: "	for batch := range slices.Chunk(names, s.n.cfg.Coordinates.BatchSize) {\n", New: "	for batch := range slices.Chunk(names[:0], s.n.cfg.Coordinates.BatchSize) {\n"},
+	{Name: "coordinate-without-node", What: "the coordinate of a node outlives it", File: "catalog/register.go",
+		Old: "	a.deleteCoordinate(n)\n", New: ""},
 }
 
 var datacenters = []Mutant{

@@ -33,15 +33,17 @@ type checks struct {
 	accuracy     own.Accuracy
 	resurrection own.Resurrection
 	reaping      own.Reaping
+	coordinates  invariants.Coordinates
 	rounds       *own.Rounds // nil: not checked now
 }
 
 // beliefs are those of one life of a member.
 type beliefs struct {
-	life   int
-	marker marker
-	alive  int
-	of     map[string]swim.Member
+	life    int
+	marker  marker
+	alive   int
+	samples uint64 // of round trips, when its coordinate was looked at
+	of      map[string]swim.Member
 }
 
 // leastAlive is the least number of members that were taken for alive at any moment of an input, during which several
@@ -87,6 +89,7 @@ func (c *checks) Did(h *Host, out *gossip.Output) {
 		c.pings(h, out)
 	}
 	s := h.Pool.Stats()
+	c.located(h, s.Samples)
 	now := marker{s.UpdatesAccepted, s.Suspicions, s.Deaths, uint64(s.Alive)<<32 + uint64(s.Failed)<<16 + uint64(s.Left)}
 	v := &c.views[h.index]
 	if v.life == h.Life() && v.marker == now && (out == nil || len(out.Events) == 0) {
@@ -97,6 +100,18 @@ func (c *checks) Did(h *Host, out *gossip.Output) {
 	}
 	v.marker = now
 	c.compare(h, v)
+}
+
+// located looks at where a member is, once it has taken another sample.
+func (c *checks) located(h *Host, samples uint64) {
+	v := &c.views[h.index]
+	if v.samples == samples {
+		return
+	}
+	v.samples = samples
+	if place, on := h.Pool.Coordinate(); on {
+		c.fail("coordinates", c.coordinates.At(fmt.Sprintf("%s/%d", h.name, h.Life()), place, samples))
+	}
 }
 
 // compare tells the invariants how what a host believes differs from what it believed before.
