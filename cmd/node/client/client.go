@@ -3,13 +3,16 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -72,19 +75,41 @@ func (c *Client) Do(method, path string, query url.Values, in any) ([]byte, erro
 		}
 		body = bytes.NewReader(text)
 	}
-	resp, err := c.send(c.http, method, path, query, body)
+	out, _, err := c.whole(context.Background(), method, path, query, body)
+	return out, err
+}
+
+// whole makes a request and reads the whole answer.
+func (c *Client) whole(ctx context.Context, method, path string, query url.Values, body io.Reader) ([]byte, http.Header, error) {
+	resp, err := c.send(ctx, c.http, method, path, query, body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	out, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return out, &StatusError{resp.StatusCode, string(out)}
+		err = &StatusError{resp.StatusCode, string(out)}
 	}
-	return out, nil
+	return out, resp.Header, err
+}
+
+// Watch makes a blocking GET: with an index it is answered when the index is another one, or after the time to wait, which must be
+// below two minutes. It returns the index of the answer, also with a StatusError.
+func (c *Client) Watch(ctx context.Context, path string, query url.Values, index uint64, wait time.Duration) ([]byte, uint64, error) {
+	all := maps.Clone(query)
+	if all == nil {
+		all = url.Values{}
+	}
+	if index > 0 {
+		all.Set("index", strconv.FormatUint(index, 10))
+		all.Set("wait", wait.String())
+	}
+	out, header, err := c.whole(ctx, http.MethodGet, path, all, nil)
+	index, _ = strconv.ParseUint(header.Get("X-Consul-Index"), 10, 64) // 0 if there is none
+	return out, index, err
 }
 
 // maxErrorText bounds what is read of an answer that is no success, in bytes.
@@ -93,7 +118,7 @@ const maxErrorText = 64 << 10
 // Stream makes a request of any length, which takes as long as it takes, and returns the body of a successful answer, to be
 // closed.
 func (c *Client) Stream(method, path string, body io.Reader) (io.ReadCloser, error) {
-	resp, err := c.send(&http.Client{}, method, path, nil, body)
+	resp, err := c.send(context.Background(), &http.Client{}, method, path, nil, body)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +130,7 @@ func (c *Client) Stream(method, path string, body io.Reader) (io.ReadCloser, err
 	return resp.Body, nil
 }
 
-func (c *Client) send(via *http.Client, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, via *http.Client, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
 	all := url.Values{}
 	for _, vs := range []url.Values{c.query, query} {
 		for k, v := range vs {
@@ -116,7 +141,7 @@ func (c *Client) send(via *http.Client, method, path string, query url.Values, b
 	if len(all) > 0 {
 		u += "?" + all.Encode()
 	}
-	req, err := http.NewRequest(method, u, body)
+	req, err := http.NewRequestWithContext(ctx, method, u, body)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,9 @@ var eventVerbs = []verb{
 	{name: "event", usage: "[options] [payload]", synopsis: "Fire a new event",
 		about:   "Tells all agents of a datacenter, or those that the filters let through, of a user event with a name and a payload.",
 		example: "event -name=deploy -service=web v1.2.3", setup: fireEvent},
+	{name: "watch", usage: "[options] [child...]", synopsis: "Watch for changes in Consul",
+		about:   "Waits for changes of what -type says and runs a command with each new value on its standard input, or prints the value once.",
+		example: "watch -type=service -service=web ./reload.sh", setup: watch},
 }
 
 // eventFilter are the flags that say whom an event is for.
