@@ -28,7 +28,7 @@ import (
 type Agent struct {
 	cfg     Config
 	log     *logs.Log
-	bind    netip.AddrPort
+	bind    netip.AddrPort // where the pool listens
 	pool    *runner.Runner
 	inbox   *inbox
 	replies *replies // touched by the pool's loop only
@@ -127,8 +127,10 @@ func (a *Agent) startPool(remembered *snapshot.State) (err error) {
 	s := a.cfg.swim()
 	s.Name, s.ID, s.Tags, s.Incarnation = a.cfg.NodeName, remembered.ID, a.cfg.Tags, remembered.Incarnation
 	s.EventClock, s.QueryClock = remembered.EventClock, remembered.QueryClock
-	if s.Addr, err = a.cfg.advertised(a.bind); err != nil {
-		return err
+	if a.bind.Port() != 0 { // else the runner finds one
+		if s.Addr, err = a.cfg.advertised(a.bind); err != nil {
+			return err
+		}
 	}
 	keyring, err := a.cfg.keyring()
 	if err != nil {
@@ -138,6 +140,7 @@ func (a *Agent) startPool(remembered *snapshot.State) (err error) {
 	if err != nil {
 		return fmt.Errorf("Failed to setup the agent: %w", err)
 	}
+	a.bind = a.pool.Addr()
 	return nil
 }
 
@@ -167,7 +170,7 @@ func (a *Agent) self() (m swim.Member) {
 }
 
 // Addr is where the agent listens for members.
-func (a *Agent) Addr() netip.AddrPort { return a.pool.Addr() }
+func (a *Agent) Addr() netip.AddrPort { return a.bind }
 
 // Done is closed when the agent is to end: it left on request, or it could not join.
 func (a *Agent) Done() <-chan struct{} { return a.done }
