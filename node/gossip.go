@@ -128,7 +128,7 @@ func (n *Node) Join(addrs []netip.AddrPort, done func(swim.JoinResult)) {
 }
 
 // ErrNoWAN is returned where something is asked of the WAN pool on an agent that has none.
-var ErrNoWAN = errors.New("this agent has no WAN pool: only servers have one, unless ports.serf_wan is -1")
+var ErrNoWAN = errors.New("Must be a server to join WAN cluster, with ports.serf_wan other than -1")
 
 // JoinWAN is Join for the WAN pool. It fails with ErrNoWAN where there is none.
 func (n *Node) JoinWAN(addrs []netip.AddrPort, done func(swim.JoinResult)) error {

@@ -193,6 +193,16 @@ func (t *Transport) accept() {
 	}
 }
 
+// ownKey is the key of a connection that somebody opened. Who asks from another machine than the one it says it listens at is a
+// server of another datacenter, behind an address of its own: several may have the same address at home, and each is
+// answered over the connection it opened.
+func ownKey(k key, remote net.Addr) key {
+	if k.class == transport.RPC && dialable(k.addr) && !sameIP(remote, k.addr) {
+		k.addr += transport.Addr("@" + remote.String())
+	}
+	return k
+}
+
 // serve serves a connection that somebody opened.
 func (t *Transport) serve(c net.Conn) {
 	c.SetDeadline(time.Now().Add(t.cfg.HelloTimeout))
@@ -204,6 +214,7 @@ func (t *Transport) serve(c net.Conn) {
 		return
 	}
 	c.SetDeadline(time.Time{})
+	k = ownKey(k, c.RemoteAddr())
 	p := t.peer(k)
 	for p != nil && !p.adopt(c) {
 		p = t.peer(k) // it was retired meanwhile
