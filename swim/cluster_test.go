@@ -129,7 +129,10 @@ func TestIdleLoad(t *testing.T) {
 		w.cluster(n, Config{})
 		w.run(time.Minute)
 		before := w.packets
+		streams := w.peers[0].Stats().StreamsSent
 		w.run(time.Minute)
+		require.Equal(t, streams, w.peers[0].Stats().StreamsSent, "all know the same: nothing to exchange")
+		require.NotZero(t, w.peers[0].Stats().Digests)
 		require.InDelta(t, 2*60*n, w.packets-before, float64(2*n+2))
 		for _, p := range w.peers {
 			s := p.Stats()

@@ -42,8 +42,8 @@ type Config struct {
 	RetransmitMult int
 	// AwarenessMax bounds the local health multiplier: S of Lifeguard.
 	AwarenessMax int
-	// PushPullInterval is the time between two exchanges of full state with a random member, in
-	// pools of up to 32 members; it grows with the logarithm of larger ones.
+	// PushPullInterval is the time between two comparisons of all that is known with another member. What differs is
+	// exchanged.
 	PushPullInterval time.Duration
 	// ReconnectInterval is the time between two chances to reach a failed member again.
 	ReconnectInterval time.Duration
@@ -70,7 +70,7 @@ type Config struct {
 
 	// MaxPacket is the largest datagram in bytes.
 	MaxPacket int
-	// MaxState is the largest full state in bytes; of a larger one a random part is exchanged.
+	// MaxState is the largest full state in bytes; of a larger one a random part is exchanged, of the living first.
 	MaxState int
 	// MaxMembers bounds the members known, the failed and the departed included.
 	MaxMembers int

@@ -13,6 +13,7 @@
 //	learn.go       what a claim changes; refutation
 //	precedence.go  which of two claims holds: the one rule
 //	gossip.go      piggyback, gossip, push/pull, reconnection
+//	digest.go      anti-entropy: who differs exchanges what differs
 //	queue.go       updates to piggyback, least sent first
 //	lamport.go     Lamport clocks, and what was heard of late
 //	event.go       user events
@@ -21,6 +22,7 @@
 //	coalesce.go    of a burst of events the last one
 //	join.go        join, leave, force-leave, tags
 //	members.go     members by name and at random; the round of probes
+//	index.go       where a name's member is
 //	watch.go       deadlines of suspects and of the departed
 //	locate.go      network coordinates
 //	size.go        limits, and bounds of encoded sizes

@@ -92,6 +92,7 @@ func (n *Node) FireEvent(now time.Duration, name string, payload []byte, coalesc
 func (n *Node) rememberEvent(e UserEvent, spread bool) *heardEvent {
 	h := &heardEvent{UserEvent: e, fired: n.now - e.Age, until: n.now + n.holdTime()}
 	n.events.recent.add(e.LTime, h)
+	n.newsCame()
 	if spread {
 		n.cast(&cast{event: h, size: e.Size()})
 	}
@@ -214,6 +215,35 @@ func (n *Node) hear(p *Packet) {
 	for i := range p.Queries {
 		n.hearQuery(&p.Queries[i])
 	}
+}
+
+// digestSpan is how many Lamport times back events are compared: what is missing of older ones is not worth much.
+const digestSpan = 64
+
+// eventsFrom returns the first Lamport time of the events that a digest covers, 0 if there never were any. Older ones may
+// have been forgotten here, or never told to a member that joined since.
+func (n *Node) eventsFrom() uint64 {
+	clock := uint64(n.events.clock)
+	if clock == 1 {
+		return 0
+	}
+	return max(n.events.recent.floor, max(clock, digestSpan)-digestSpan, 1)
+}
+
+// eventsDigest returns the digest of the events remembered of Lamport time from and later.
+func (n *Node) eventsDigest(from uint64) (sum uint64) {
+	for t := max(from, n.events.recent.floor); t < uint64(n.events.clock); t++ {
+		for _, h := range n.events.recent.at(t) {
+			sum ^= hashUint(hashUint(hashString(0, h.From), t), uint64(h.Number))
+		}
+	}
+	return sum
+}
+
+// eventsDiffer tells whether another's digest shows that it or this member missed an event. If more was forgotten here
+// than there, that is for the other one to find out.
+func (n *Node) eventsDiffer(d *Digest) bool {
+	return d.EventsFrom != 0 && d.EventsFrom >= n.events.recent.floor && d.Events != n.eventsDigest(d.EventsFrom)
 }
 
 // beginning is the value of events.since that lets old events be delivered.

@@ -1,9 +1,7 @@
 package swim
 
 import (
-	"math/bits"
 	"net/netip"
-	"time"
 )
 
 // Dissemination: piggybacked on every packet (SWIM section 4.1), in rounds of gossip of its own, and by
@@ -30,7 +28,7 @@ func (n *Node) sendStream(to netip.AddrPort, m Message, tell *Update) {
 	}
 	n.stats.StreamsSent++
 	p.Clocks = n.clocks()
-	if m.Type == MsgPushPull || m.Type == MsgPushPullReply {
+	if bringsEvents(&m) {
 		p.Events = n.recentEvents()
 	}
 	n.out.Streams = append(n.out.Streams, p)
@@ -38,7 +36,7 @@ func (n *Node) sendStream(to netip.AddrPort, m Message, tell *Update) {
 
 // load fills the rest of a packet with updates, user events and queries.
 func (n *Node) load(p *Packet, tell *Update) {
-	budget := n.cfg.MaxPacket - PacketOverhead - clocksSize - p.Message.Size()
+	budget := n.cfg.MaxPacket - p.Size()
 	skip := ""
 	if tell != nil {
 		budget -= tell.Size()
@@ -67,7 +65,7 @@ func (n *Node) load(p *Packet, tell *Update) {
 
 // gossip sends news to some members, the recently dead included: they may be alive after all.
 func (n *Node) gossip() {
-	n.targets = n.table.pick(n.targets[:0], n.cfg.GossipNodes, live, recent, nil, n.rng)
+	n.targets = n.gossipTargets(n.targets[:0])
 	if len(n.targets) == 0 {
 		n.queue.clear() // nobody to tell; who joins later gets the full state
 		n.casts.clear()
@@ -85,27 +83,25 @@ func (n *Node) gossip() {
 	}
 }
 
+// gossipTargets appends members to gossip to. Those who went recently have their share, but not more than one in each
+// round: when most members failed at once, the news is still to reach the others.
+func (n *Node) gossipTargets(dst []*member) []*member {
+	k, living, absent := n.cfg.GossipNodes, len(n.table.lists[live]), len(n.table.lists[recent])
+	if living > 0 && absent > 0 && n.rng.Chance(uint64(min(k*absent, living+absent)), uint64(living+absent)) {
+		dst = n.table.pick(dst, 1, recent, recent, nil, n.rng)
+	}
+	if living == 0 {
+		return n.table.pick(dst, k, recent, recent, nil, n.rng)
+	}
+	return n.table.pick(dst, max(1, k-len(dst)), live, live, nil, n.rng)
+}
+
 // answerClaims tells the sender of an old or false claim about this member the truth at once.
 func (n *Node) answerClaims(p *Packet) {
 	if n.tellSelf && p.Addr.IsValid() && n.cfg.has(Buddy) {
 		n.send(p.Addr, Message{Type: MsgGossip, From: n.cfg.Name}, n.self.claim)
 	}
 	n.tellSelf = false
-}
-
-// pushPullInterval grows with the logarithm of the size of the pool beyond 32 members, to keep the
-// load of full states in check.
-func (n *Node) pushPullInterval() time.Duration {
-	return n.cfg.PushPullInterval * time.Duration(1+bits.Len(uint(n.NumAlive()-1)>>5))
-}
-
-// pushPullRandom exchanges full states with a random member.
-func (n *Node) pushPullRandom() {
-	n.targets = n.table.pick(n.targets[:0], 1, live, live, nil, n.rng)
-	for _, m := range n.targets {
-		n.pushPull(m.claim.Addr, 0, false)
-		n.timers.Set(timerPushPull, n.now+n.pushPullInterval())
-	}
 }
 
 // reconnect tries to reach a failed member: all members together each failed one about once in each
@@ -122,22 +118,31 @@ func (n *Node) reconnect() {
 	start := n.rng.IntN(total)
 	for i := range total {
 		if m := n.table.at((start+i)%total, recent); m.claim.State == StateDead {
-			n.pushPull(m.claim.Addr, 0, false)
+			n.exchange(m.claim.Addr, m.claim.Name)
 			return
 		}
 	}
 }
 
+// pushPull asks for the full state of the member at the address, for this one's.
 func (n *Node) pushPull(to netip.AddrPort, seq uint64, join bool) {
-	n.sendStream(to, Message{Type: MsgPushPull, Seq: seq, From: n.cfg.Name, Join: join, Members: n.state()}, nil)
+	n.sendStream(to, Message{Type: MsgPushPull, Seq: seq, From: n.cfg.Name, Join: join, Members: n.state(nil)}, nil)
 }
 
+// isMeant tells whether a message is for this member, and not for one that had its address before.
+func (n *Node) isMeant(m *Message) bool { return m.Target == "" || m.Target == n.cfg.Name }
+
 func (n *Node) onPushPull(p *Packet) {
-	if n.foreign(&p.Message) == nil && n.admits(&p.Message) {
-		n.merge(&p.Message, true)
+	m := &p.Message
+	if !parts(m.Buckets).valid() || !n.isMeant(m) {
+		n.stats.InvalidMessages++
+		return
 	}
-	reply := Message{Type: MsgPushPullReply, Seq: p.Message.Seq, From: n.cfg.Name, Join: p.Message.Join, Members: n.state()}
-	n.sendStream(p.Addr, reply, nil)
+	if n.foreign(m) == nil && n.admits(m) {
+		n.merge(m, true)
+	}
+	n.sendStream(p.Addr, Message{Type: MsgPushPullReply, Seq: m.Seq, From: n.cfg.Name, Join: m.Join,
+		Buckets: m.Buckets, Members: n.state(m.Buckets)}, nil)
 	n.tellSelf = false // the state did
 }
 
@@ -157,25 +162,36 @@ func (n *Node) onPushPullReply(p *Packet) {
 
 func (n *Node) merge(m *Message, spread bool) {
 	n.stats.PushPulls++
-	for i := range m.Members {
-		n.learnFromState(m.Members[i], spread)
+	for _, u := range m.Members {
+		n.learnFromState(u, spread)
 	}
 }
 
-// state returns what this member knows of all, itself first. If that is more than Config.MaxState it
-// is a random part.
-func (n *Node) state() []*Update {
-	total := n.table.len()
+// state returns what this member knows of those in the buckets which: of itself first, then of the living, then of the
+// others. If that is more than Config.MaxState it is a random part, with the living before the others.
+func (n *Node) state(which parts) []*Update {
+	var state []*Update
+	if which == nil {
+		state = make([]*Update, 0, n.table.len()+1)
+	}
+	if which.has(n.cfg.Name) {
+		state = append(state, n.self.claim)
+	}
 	budget := n.cfg.MaxState - n.cfg.MaxPacket - n.self.claim.Size()
-	state := make([]*Update, 1, total+1)
-	state[0] = n.self.claim
-	start := n.rng.IntN(total)
-	for i := range total {
-		u := n.statement(n.table.at((start+i)%total, live))
-		if budget -= u.Size(); budget < 0 {
-			break
+	for list := range lists {
+		total := len(n.table.lists[list])
+		start := n.rng.IntN(max(1, total))
+		for i := range total {
+			m := n.table.at((start+i)%total, list)
+			if !which.has(m.claim.Name) {
+				continue
+			}
+			u := n.statement(m)
+			if budget -= u.Size(); budget < 0 {
+				return state
+			}
+			state = append(state, u)
 		}
-		state = append(state, u)
 	}
 	return state
 }

@@ -40,7 +40,11 @@ func (n *Node) checkDeath(m *member) {
 
 // checkMembers asserts that each member is where its state says.
 func (n *Node) checkMembers() {
-	dead := 0
+	dead, digest := 0, uint64(0)
+	for _, sum := range n.buckets(minBuckets) {
+		digest ^= sum
+	}
+	invariant.Check(digest == n.digest, "the digest kept is not that of what is known")
 	for id, l := range n.table.lists {
 		for i, slot := range l {
 			m := n.table.member(slot)

@@ -124,7 +124,7 @@ func (n *Node) SetTags(now time.Duration, tags map[string]string) error {
 	if maps.Equal(tags, n.self.claim.Tags) {
 		return nil
 	}
-	n.self.claim = &c
+	n.setSelf(&c)
 	n.raise(0, StateAlive)
 	n.event(EventUpdate, &n.self)
 	n.check()
@@ -138,7 +138,7 @@ func (n *Node) Leave(now time.Duration) {
 	if !n.leaving() {
 		c := *n.self.claim
 		c.State = StateLeft
-		n.self.claim = &c
+		n.setSelf(&c)
 		n.probe.active = false
 		for _, t := range []int{timerProbe, timerIndirect, timerPushPull, timerReconnect} {
 			n.timers.Clear(t)

@@ -96,6 +96,8 @@ func (n *Node) meet(u *Update, spread bool) {
 	// What happened long ago is not news: passed on with its age as of now it would go round among members that forget and
 	// meet again, and reach, after a partition, those for whom the member lives.
 	n.enter(m, told, spread && u.Age < n.cfg.GossipToTheDead)
+	n.count(m)
+	n.newsCame()
 	if !isGone {
 		n.event(EventJoin, m)
 	}
@@ -114,6 +116,8 @@ func (n *Node) makeRoom() bool {
 
 // accept replaces what is believed of a member by claim c, which precedes it.
 func (n *Node) accept(m *member, c *Update, spread bool) {
+	before := n.digest
+	n.count(m)
 	old, c, told := m.claim, clean(c), m.told()
 	switch {
 	case tellsTags(c):
@@ -129,6 +133,9 @@ func (n *Node) accept(m *member, c *Update, spread bool) {
 	m.claim = c
 	n.stats.UpdatesAccepted++
 	n.enter(m, told, spread)
+	if n.count(m); n.digest != before {
+		n.newsCame()
+	}
 	n.emitChange(m, old)
 	n.wake()
 }
@@ -203,8 +210,10 @@ func (n *Node) declareDead(m *member) {
 
 // learnTags takes the tags of an incarnation that was overtaken by a suspicion of it.
 func (n *Node) learnTags(m *member, u *Update) {
+	n.count(m)
 	old := m.claim
 	m.claim, m.watch.told = withTags(old, u.Tags), u.Incarnation
+	n.count(m)
 	n.emitChange(m, old)
 }
 
@@ -273,10 +282,18 @@ func (n *Node) refute(u *Update) {
 func (n *Node) raise(above uint64, s State) {
 	c := *n.self.claim
 	c.Incarnation, c.State = max(c.Incarnation, above)+1, s
-	n.self.claim = &c
+	n.setSelf(&c)
 	n.out.Incarnation = c.Incarnation
 	n.queue.put(&c)
 	n.wake()
+}
+
+// setSelf makes c this member's own claim.
+func (n *Node) setSelf(c *Update) {
+	n.count(&n.self)
+	n.self.claim = c
+	n.count(&n.self)
+	n.newsCame()
 }
 
 // checkConflict reports that two live nodes claim one name.

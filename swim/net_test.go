@@ -320,9 +320,12 @@ func (p *peer) count(t EventType) int {
 func describe(q *Packet) string {
 	m := &q.Message
 	s := map[MessageType]string{MsgPing: "ping", MsgPingReq: "ping-req", MsgAck: "ack", MsgNack: "nack",
-		MsgPushPull: "push-pull", MsgPushPullReply: "push-pull-reply", MsgGossip: "gossip", MsgAnswer: "answer"}[m.Type]
+		MsgPushPull: "push-pull", MsgPushPullReply: "push-pull-reply", MsgBuckets: "buckets", MsgGossip: "gossip", MsgAnswer: "answer"}[m.Type]
 	if m.Target != "" {
 		s += " of " + m.Target
+	}
+	if m.Digest != (Digest{}) {
+		s += " with digest"
 	}
 	for _, e := range q.Events {
 		s += fmt.Sprintf(" [event %s of %s time=%d prev=%d]", e.Name, e.From, e.LTime, e.Prev)

@@ -13,7 +13,7 @@ const (
 	timerProbe     = iota // end of the protocol period
 	timerIndirect         // the direct probe took too long
 	timerGossip           // next round of gossip; set only while there is news
-	timerPushPull         // next exchange of full state
+	timerPushPull         // next comparison with another member
 	timerReconnect        // next chance to reach a failed member
 	timerRelay            // a probe made for another got no answer in time
 	timerJoin             // a join got no answer in time
@@ -46,6 +46,8 @@ type Node struct {
 	events     events
 	queries    queries
 
+	digest    uint64 // of all that is known, this member included
+	checks    checks
 	seq       uint64
 	probe     probe
 	relays    []relay
@@ -84,6 +86,7 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Node, error) {
 		Incarnation: cfg.Incarnation, Tags: maps.Clone(cfg.Tags), From: cfg.Name,
 	}
 	n.self = member{claim: own}
+	n.count(&n.self)
 	n.raise(cfg.Incarnation, StateAlive)
 	n.event(EventJoin, &n.self)
 	n.check()
@@ -105,7 +108,8 @@ func (n *Node) Tick(now time.Duration) {
 		n.gossip()
 	}
 	if n.timers.Fired(timerPushPull, n.now) {
-		n.pushPullRandom()
+		n.checks.due, n.table.sorted = true, nil
+		n.wake()
 	}
 	if n.timers.Fired(timerReconnect, n.now) {
 		n.reconnect()
@@ -171,6 +175,8 @@ func (n *Node) HandleStream(now time.Duration, p Packet) {
 		n.onPushPull(&p)
 	case MsgPushPullReply:
 		n.onPushPullReply(&p)
+	case MsgBuckets:
+		n.onBuckets(&p)
 	default:
 		n.stats.InvalidMessages++
 	}
@@ -295,6 +301,8 @@ func (n *Node) forget(m *member) {
 	if n.probe.target == m {
 		n.probe.active, n.probe.target = false, nil // what it points to will be another
 	}
+	n.count(m)
+	n.newsCame()
 	n.watch.clear(m)
 	n.queue.drop(m.claim.Name)
 	n.locator.forget(m.claim.Name)

@@ -46,7 +46,7 @@ func (n *Node) wake() {
 	}
 	if len(n.table.lists[live]) > 0 {
 		n.arm(timerProbe, 0, n.cfg.ProbeInterval)
-		n.arm(timerPushPull, 0, n.pushPullInterval())
+		n.arm(timerPushPull, n.cfg.PushPullInterval/2, n.cfg.PushPullInterval)
 	}
 	if n.failed > 0 {
 		n.arm(timerReconnect, n.cfg.ReconnectInterval/2, n.cfg.ReconnectInterval)
@@ -72,7 +72,9 @@ func (n *Node) startProbe() {
 	n.probe = probe{active: true, seq: n.seq, target: m, begun: n.now}
 	n.timers.Set(timerProbe, n.now+n.health.scale(n.cfg.ProbeInterval))
 	n.timers.Set(timerIndirect, n.now+n.health.scale(n.cfg.ProbeTimeout))
-	n.send(m.claim.Addr, n.ping(m), n.buddyNotice(m))
+	ping := n.ping(m)
+	ping.Digest = n.dueDigest()
+	n.send(m.claim.Addr, ping, n.buddyNotice(m))
 }
 
 func (n *Node) ping(m *member) Message {
@@ -151,6 +153,8 @@ func (n *Node) onPing(p *Packet, send func(netip.AddrPort, Message, *Update)) {
 	if n.table.len() == 0 && m.From != n.cfg.Name && !n.leaving() && n.now >= n.greetAt {
 		n.greetAt = n.now + n.cfg.ProbeInterval
 		n.pushPull(p.Addr, 0, false)
+	} else {
+		n.compare(p.Addr, &m.Digest)
 	}
 }
 

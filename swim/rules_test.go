@@ -546,7 +546,7 @@ func TestStateIsBounded(t *testing.T) {
 	}
 	size, seen := 0, make(map[string]bool)
 	for range 200 {
-		state := n.state()
+		state := n.state(nil)
 		require.Equal(t, "self", state[0].Name)
 		size = 0
 		for i := range state {

@@ -30,6 +30,8 @@ const (
 	addrSize   = 50                  // "[16 bytes as hex groups]:65535" with its header; less in binary
 	intSize    = 9
 	smallSize  = 2
+	listSize   = 5  // the head of a list
+	headSize   = 16 // version, head and small fields of a packet
 	fieldCount = 16 // more than any struct has; each field may cost a byte of framing
 )
 
@@ -56,7 +58,7 @@ func stringSize(n int) int {
 func TagsSize(tags map[string]string) int {
 	size := 1
 	if len(tags) > 15 {
-		size = 3
+		size = listSize
 	}
 	for k, v := range tags {
 		size += stringSize(len(k)) + stringSize(len(v))
@@ -64,18 +66,47 @@ func TagsSize(tags map[string]string) int {
 	return size
 }
 
-// Size returns a bound of the encoded size in bytes, which the codec in wire must not exceed.
+// uintSize is the size of an encoded number.
+func uintSize(v uint64) int {
+	switch {
+	case v < 1<<7:
+		return 1
+	case v < 1<<8:
+		return 2
+	case v < 1<<16:
+		return 3
+	case v < 1<<32:
+		return 5
+	}
+	return intSize
+}
+
+// addrBytes is the size of an encoded address.
+func addrBytes(a netip.AddrPort) int {
+	switch {
+	case !a.IsValid():
+		return 1
+	case a.Addr().Is4():
+		return 2 + 4 + 2
+	}
+	return 2 + 16 + 2
+}
+
+// Size returns the encoded size in bytes, which the codec in wire must not exceed.
 func (u *Update) Size() int {
-	return fieldCount + 2*smallSize + 2*intSize + addrSize +
-		stringSize(len(u.Name)) + stringSize(len(u.ID)) + stringSize(len(u.From)) + TagsSize(u.Tags)
+	return 2 + uintSize(uint64(u.State)) + stringSize(len(u.Name)) + stringSize(len(u.ID)) + addrBytes(u.Addr) +
+		uintSize(u.Incarnation) + TagsSize(u.Tags) + stringSize(len(u.From)) + uintSize(uint64(u.Age))
 }
 
 // Size returns a bound of the encoded size in bytes without the packet's updates.
 func (m *Message) Size() int {
-	size := fieldCount + 2*smallSize + 2*intSize + addrSize +
-		stringSize(len(m.Target)) + stringSize(len(m.From)) + smallSize + stringSize(len(m.Coordinate))
+	size := headSize + uintSize(uint64(m.Type)) + uintSize(m.Seq) + stringSize(len(m.From)) + stringSize(len(m.Target)) +
+		addrBytes(m.Addr) + smallSize + stringSize(len(m.Coordinate)) + listSize + intSize*len(m.Buckets) + listSize
 	if m.Answer != nil {
 		size += fieldCount + 2*intSize + stringSize(len(m.Answer.Payload))
+	}
+	if m.Digest != (Digest{}) {
+		size += 3 * intSize
 	}
 	for _, u := range m.Members {
 		size += u.Size()
@@ -85,7 +116,7 @@ func (m *Message) Size() int {
 
 // Size returns a bound of the encoded size in bytes, PacketOverhead included.
 func (p *Packet) Size() int {
-	size := PacketOverhead + clocksSize + p.Message.Size()
+	size := PacketOverhead + clocksSize + listSize + p.Message.Size()
 	for _, u := range p.Updates {
 		size += u.Size()
 	}

@@ -23,6 +23,8 @@ type Stats struct {
 	Refutes        uint64 // false claims about this member that it refuted
 	Conflicts      uint64 // claims of another node with a name in use
 	PushPulls      uint64 // full states merged
+	Digests        uint64 // pings with a digest of all that is known
+	DigestsDiffer  uint64 // digests of others that differed from this one's
 	PacketsSent    uint64
 	StreamsSent    uint64
 

@@ -68,8 +68,9 @@ const (
 	MsgNack     // Lifeguard: an indirect probe that got no answer in time
 	MsgPushPull // stream: full state of the sender, wants the receiver's in return
 	MsgPushPullReply
-	MsgGossip // nothing but piggybacked updates
-	MsgAnswer // to a query, or the note that it was received
+	MsgGossip  // nothing but piggybacked updates
+	MsgAnswer  // to a query, or the note that it was received
+	MsgBuckets // stream: digests of the sender's state, wants what differs in return
 )
 
 // Message is what members send one another, one flat struct. Piggybacked updates travel
@@ -77,7 +78,7 @@ const (
 type Message struct {
 	Type   MessageType
 	Seq    uint64         // echoed by acks and nacks
-	Target string         // MsgPing: the name meant, so that a stranger at the address does not answer. MsgPingReq: whom to probe
+	Target string         // MsgPing: the name meant, so that a stranger at the address does not answer. MsgPingReq: whom to probe. MsgPushPull, MsgBuckets: the name meant, if any
 	Addr   netip.AddrPort // MsgPingReq: where
 	From   string         // sender's name
 	// MsgPushPull and its reply.
@@ -85,8 +86,20 @@ type Message struct {
 	Members []*Update
 	// MsgAnswer; Target is who asked. With Addr it is to be passed on to there.
 	Answer *Answer
+	// Digest is of all that the sender knows, in some pings.
+	Digest Digest
+	// Buckets are digests of what the sender knows, by bucket of names, in MsgBuckets. In MsgPushPull they are a set of
+	// buckets, a bit for each: Members has those in them, and the reply is to have the same; none: all.
+	Buckets []uint64
 	// Coordinate is the sender's, packed, in the answer to a ping; empty if it keeps none.
 	Coordinate []byte
+}
+
+// Digest sums up what a member knows. Those who know the same have the same; the zero value is none.
+type Digest struct {
+	Members    uint64 // of all members
+	Events     uint64 // of user events of Lamport time EventsFrom and later
+	EventsFrom uint64 // 0: there were none
 }
 
 // Packet is a datagram to, or from, a member: one message with as many piggybacked updates as fit.

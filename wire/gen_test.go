@@ -360,6 +360,7 @@ func genFew[T any](g *rapid.Generator[T]) *rapid.Generator[[]T] {
 var genPacket = rapid.Custom(func(t *rapid.T) swim.Packet {
 	return swim.Packet{Updates: draw(t, genUpdates), Message: swim.Message{Type: swim.MessageType(draw(t, rapid.Byte())), Seq: draw(t, genUint),
 		Target: draw(t, genText), Addr: draw(t, genAddrPort), From: draw(t, genText), Join: draw(t, genBool), Members: draw(t, genUpdates),
+		Digest: swim.Digest{Members: draw(t, genUint), Events: draw(t, genUint), EventsFrom: draw(t, genUint)}, Buckets: draw(t, genFew(genUint)),
 		Answer: draw(t, genOptional(genReply)), Coordinate: draw(t, genBytes)},
 		Clocks: swim.Clocks{Event: draw(t, genUint), Query: draw(t, genUint)}, Events: draw(t, genFew(genUserEvent)), Queries: draw(t, genFew(genQueryCast))}
 })

@@ -18,9 +18,11 @@ const (
 	packetCoordinate
 	packetTarget
 	packetClocks
+	packetDigest
 	packetAddr
 	packetJoin
 	packetMembers
+	packetBuckets
 	packetAnswer
 	packetEvents
 	packetQueries
@@ -42,8 +44,9 @@ func packetFields(p *swim.Packet) int {
 	m := &p.Message
 	last := packetFrom
 	for field, has := range [...]bool{
-		packetUpdates: len(p.Updates) > 0, packetCoordinate: m.Coordinate != nil, packetTarget: m.Target != "", packetAddr: m.Addr.IsValid(), packetJoin: m.Join,
-		packetMembers: len(m.Members) > 0, packetClocks: p.Clocks != swim.Clocks{}, packetAnswer: m.Answer != nil,
+		packetUpdates: len(p.Updates) > 0, packetCoordinate: m.Coordinate != nil, packetTarget: m.Target != "",
+		packetClocks: p.Clocks != swim.Clocks{}, packetDigest: m.Digest != swim.Digest{}, packetAddr: m.Addr.IsValid(), packetJoin: m.Join,
+		packetMembers: len(m.Members) > 0, packetBuckets: len(m.Buckets) > 0, packetAnswer: m.Answer != nil,
 		packetEvents: len(p.Events) > 0, packetQueries: len(p.Queries) > 0,
 	} {
 		if has {
@@ -68,12 +71,16 @@ func appendPacketField(b []byte, p *swim.Packet, field int) []byte {
 		return appendBytes(b, m.Coordinate)
 	case packetTarget:
 		return appendString(b, m.Target)
+	case packetDigest:
+		return appendUint(appendUint(appendUint(appendArray(b, 3), m.Digest.Members), m.Digest.Events), m.Digest.EventsFrom)
 	case packetAddr:
 		return appendAddr(b, m.Addr)
 	case packetJoin:
 		return appendBool(b, m.Join)
 	case packetMembers:
 		return appendUpdates(b, m.Members)
+	case packetBuckets:
+		return appendBuckets(b, m.Buckets)
 	case packetClocks:
 		return appendUint(appendUint(appendArray(b, 2), p.Clocks.Event), p.Clocks.Query)
 	case packetAnswer:
@@ -117,6 +124,14 @@ func appendUpdate(b []byte, u *swim.Update) []byte {
 	b = appendString(b, u.From)
 	b = appendBool(b, u.Prune)
 	return appendInt(b, int64(u.Age))
+}
+
+func appendBuckets(b []byte, buckets []uint64) []byte {
+	b = appendArray(b, len(buckets))
+	for _, sum := range buckets {
+		b = appendUint(b, sum)
+	}
+	return b
 }
 
 // Claims lets equal claims that are decoded be one: where a process has many members, each of them would else hold a copy
@@ -170,12 +185,18 @@ func (r *reader) packetField(p *swim.Packet, field int, claims *Claims) {
 		m.Coordinate = r.bytes()
 	case packetTarget:
 		m.Target = r.string()
+	case packetDigest:
+		more := r.fields(3)
+		m.Digest = swim.Digest{Members: r.uint(), Events: r.uint(), EventsFrom: r.uint()}
+		r.skip(more)
 	case packetAddr:
 		m.Addr = r.addr()
 	case packetJoin:
 		m.Join = r.bool()
 	case packetMembers:
 		m.Members = r.updates(claims)
+	case packetBuckets:
+		m.Buckets = r.buckets()
 	case packetClocks:
 		more := r.fields(2)
 		p.Clocks = swim.Clocks{Event: r.uint(), Query: r.uint()}
@@ -216,6 +237,13 @@ func (r *reader) updates(claims *Claims) []*swim.Update {
 		out = append(out, u)
 	}
 	return out
+}
+
+func (r *reader) buckets() []uint64 {
+	if buckets := readList(r, 1, (*reader).uint); len(buckets) > 0 {
+		return buckets
+	}
+	return nil
 }
 
 func (r *reader) update(claims *Claims) *swim.Update {
