@@ -53,7 +53,7 @@ func (c *serverCluster) start(dir string, nodes int) error {
 		if err != nil {
 			return err
 		}
-		cfg.RetryJoin = join
+		cfg.LAN.Retry = join
 		p, err := process.Start(cfg)
 		if err != nil {
 			return err
@@ -93,8 +93,8 @@ func serverConfig(dir string, i, nodes int) (process.Config, int, error) {
 			LAN: gossip.Config{Swim: swim.LAN()}, Raft: node.RaftTiming(1)},
 		DataDir: dir, Bind: loopback, Advertise: loopback, ServerPort: ports[0], SerfPort: ports[1],
 		HTTP: []string{fmt.Sprintf("127.0.0.1:%d", ports[2])}, DNS: []string{fmt.Sprintf("127.0.0.1:%d", ports[3])},
-		DNSConfig:     dnsapi.Config{Datacenter: "dc1", AllowStale: true},
-		RetryInterval: 100 * time.Millisecond, Version: "bench", Log: hclog.NewNullLogger(),
+		DNSConfig: dnsapi.Config{Datacenter: "dc1", AllowStale: true},
+		LAN:       process.Joining{RetryInterval: 100 * time.Millisecond}, Version: "bench", Log: hclog.NewNullLogger(),
 	}
 	cfg.Node.Autopilot.LastContactThreshold = int64(autopilot.DefaultConfig().LastContactThreshold)
 	return cfg, ports[1], nil

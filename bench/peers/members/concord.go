@@ -63,8 +63,8 @@ const (
 func (m *own) traffic() traffic {
 	s := m.run.Stats()
 	return traffic{
-		datagrams: float64(s.Datagrams.Sent), bytes: float64(s.Datagrams.SentBytes), streams: float64(s.Streams.Dials),
-		streamBytes: float64(s.Streams.SentBytes + frameBytes*s.Streams.Sent + helloBytes*s.Streams.Dials),
+		Datagrams: float64(s.Datagrams.Sent), Bytes: float64(s.Datagrams.SentBytes), Streams: float64(s.Streams.Dials),
+		StreamBytes: float64(s.Streams.SentBytes + frameBytes*s.Streams.Sent + helloBytes*s.Streams.Dials),
 	}
 }
 

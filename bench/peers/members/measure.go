@@ -22,13 +22,13 @@ type member interface {
 }
 
 // traffic is what a member sent: datagrams, and over connections that it or, for bytes, others opened.
-type traffic struct{ datagrams, bytes, streams, streamBytes float64 }
+type traffic struct{ Datagrams, Bytes, Streams, StreamBytes float64 }
 
 func (t *traffic) add(o traffic) {
-	t.datagrams += o.datagrams
-	t.bytes += o.bytes
-	t.streams += o.streams
-	t.streamBytes += o.streamBytes
+	t.Datagrams += o.Datagrams
+	t.Bytes += o.Bytes
+	t.Streams += o.Streams
+	t.StreamBytes += o.StreamBytes
 }
 
 // recorder notes what a member learns of the others. It is called by the member's goroutines.
@@ -68,18 +68,18 @@ type pool struct {
 
 // cell is what was measured of one pool.
 type cell struct {
-	size   int
-	system string
+	Size   int
+	System string
 
-	formed                 time.Duration   // until all knew all, at most formLimit
-	holes                  int             // members that then still missed somebody
-	memory, goroutines     float64         // bytes of heap and stacks, per member
-	cpu                    float64         // microseconds per member and second at rest
-	sent                   traffic         // per member and second at rest
-	kills, first           []time.Duration // until all others, and the first one, knew of a death
-	falseVictims, falsely  int             // living members declared failed while starved, and how often that was
-	starved                bool
-	falseAtRest, unnoticed int // living members declared failed otherwise; deaths not known to all within killLimit
+	Formed                 time.Duration   // until all knew all, at most formLimit
+	Holes                  int             // members that then still missed somebody
+	Memory, Goroutines     float64         // bytes of heap and stacks, per member
+	CPU                    float64         // microseconds per member and second at rest
+	Sent                   traffic         // per member and second at rest
+	Kills, First           []time.Duration // until all others, and the first one, knew of a death
+	Starved                bool
+	FalseVictims, Falsely  int // living members declared failed while starved, and how often that was
+	FalseAtRest, Unnoticed int // living members declared failed otherwise; deaths not known to all within killLimit
 }
 
 const (
@@ -92,9 +92,9 @@ const (
 )
 
 // measure forms a pool, measures it and removes it.
-func measure(o options, s system, size int, round int64) (c cell, err error) {
-	c = cell{size: size, system: s.name}
-	p := &pool{rng: rand.New(rand.NewPCG(uint64(round), uint64(size)))}
+func measure(o options, s system, size int) (c cell, err error) {
+	c = cell{Size: size, System: s.name}
+	p := &pool{rng: rand.New(rand.NewPCG(uint64(o.seed), uint64(size)))}
 	defer p.close()
 	memory, goroutines := footprint()
 	if err = p.form(s, size, &c); err != nil {
@@ -102,11 +102,13 @@ func measure(o options, s system, size int, round int64) (c cell, err error) {
 	}
 	if o.rest > 0 {
 		time.Sleep(settle)
-		p.rest(o.rest, &c)
+		if err = profiled(o.profile, func() { p.rest(o.rest, &c) }); err != nil {
+			return c, err
+		}
 		m, g := footprint()
-		c.memory, c.goroutines = (m-memory)/float64(size), (g-goroutines)/float64(size)
+		c.Memory, c.Goroutines = (m-memory)/float64(size), (g-goroutines)/float64(size)
 	}
-	c.falseAtRest = p.failures().victims
+	c.FalseAtRest = p.failures().victims
 	for range o.kills {
 		time.Sleep(killPause)
 		if err = p.killOne(&c); err != nil {
@@ -148,7 +150,7 @@ func (p *pool) form(s system, size int, c *cell) error {
 	for p.missing() > 0 && time.Since(began) < formLimit {
 		time.Sleep(tick)
 	}
-	c.formed, c.holes = time.Since(began), p.missing()
+	c.Formed, c.Holes = time.Since(began), p.missing()
 	return p.heal()
 }
 
@@ -182,10 +184,10 @@ func (p *pool) rest(length time.Duration, c *cell) {
 	sent, cpu, began := p.traffic(), processor(), time.Now()
 	time.Sleep(length)
 	per := float64(len(p.seats)) * time.Since(began).Seconds()
-	c.cpu = (processor() - cpu).Seconds() * 1e6 / per
+	c.CPU = (processor() - cpu).Seconds() * 1e6 / per
 	now := p.traffic()
-	c.sent = traffic{(now.datagrams - sent.datagrams) / per, (now.bytes - sent.bytes) / per,
-		(now.streams - sent.streams) / per, (now.streamBytes - sent.streamBytes) / per}
+	c.Sent = traffic{(now.Datagrams - sent.Datagrams) / per, (now.Bytes - sent.Bytes) / per,
+		(now.Streams - sent.Streams) / per, (now.StreamBytes - sent.StreamBytes) / per}
 }
 
 func (p *pool) traffic() (sum traffic) {
@@ -221,12 +223,12 @@ func (p *pool) killOne(c *cell) error {
 	for {
 		first, last, all := p.toldOf(dead.name)
 		if all {
-			c.first, c.kills = append(c.first, first.Sub(began)), append(c.kills, last.Sub(began))
+			c.First, c.Kills = append(c.First, first.Sub(began)), append(c.Kills, last.Sub(began))
 			return nil
 		}
 		if time.Since(began) > killLimit {
-			c.unnoticed++
-			c.first, c.kills = append(c.first, first.Sub(began)), append(c.kills, killLimit)
+			c.Unnoticed++
+			c.First, c.Kills = append(c.First, first.Sub(began)), append(c.Kills, killLimit)
 			return nil
 		}
 		time.Sleep(tick)
@@ -286,7 +288,7 @@ func (p *pool) starve(o options, c *cell) error {
 	}
 	time.Sleep(killPause) // what was decided last
 	m := p.failures()
-	c.starved, c.falseVictims, c.falsely = true, m.victims, m.times
+	c.Starved, c.FalseVictims, c.Falsely = true, m.victims, m.times
 	return nil
 }
 

@@ -7,17 +7,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
 )
 
-const help = `peers members measures Concord's gossip, through gossip/runner, against hashicorp/memberlist: pools of members in this
+const help = `peers members measures Concord's gossip, through gossip/runner, against hashicorp/memberlist: pools of members in one
 process on 127.0.0.1, both with the timing for a LAN. The two take turns in every round; the table shows medians over the
 rounds, and ratios.
 
-Each measurement forms a pool, every member joining through a random earlier one; then it watches the pool at rest, kills members
+Each measurement has a process of its own. It forms a pool, every member joining through a random earlier one; then it watches the pool at rest, kills members
 one at a time (their sockets are closed, they do not leave), and at last starves the pool of processor time.
 
 Examples:
@@ -37,6 +36,7 @@ type options struct {
 	sizes                  []int
 	systems                []system
 	json                   bool
+	seed                   int64 // of the choices in a cell
 	history, profile       string
 }
 
@@ -53,6 +53,9 @@ func Run(args []string, about func() map[string]any) error {
 	if len(args) > 0 && args[0] == burnCommand {
 		return burn(args[1:])
 	}
+	if len(args) > 0 && args[0] == cellCommand {
+		return runCell(args[1:])
+	}
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -60,21 +63,16 @@ func Run(args []string, about func() map[string]any) error {
 	if err != nil {
 		return err
 	}
-	stop, err := startProfile(o.profile)
-	if err != nil {
-		return err
-	}
-	defer stop()
 	results, measured := &results{}, about()
 	for round := range o.rounds {
 		for _, size := range o.sizes {
 			for _, s := range o.systems {
-				c, err := measure(o, s, size, int64(round))
+				c, err := measureApart(o, s, size, round)
 				if err != nil {
 					return fmt.Errorf("%s with %d members: %w", s.name, size, err)
 				}
 				fmt.Fprintf(os.Stderr, "round %d/%d  %s\n", round+1, o.rounds, c)
-				results.add(size, s.name, c)
+				results.add(c)
 			}
 		}
 	}
@@ -99,7 +97,8 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.burners, "burners", 64, "threads that compete for the processors meanwhile")
 	sizes := fs.String("sizes", "16,64,128", "members of the pools, a list")
 	only := fs.String("only", "", "concord or memberlist (default both)")
-	fs.StringVar(&o.profile, "profile", "", "write a CPU profile of everything to this file")
+	fs.StringVar(&o.profile, "profile", "", "write a CPU profile of the pool measured last, at rest, to this file")
+	fs.Int64Var(&o.seed, "seed", 0, "where the choices of whom to join and to kill begin; each round has the next one")
 	fs.BoolVar(&o.json, "json", false, "add the figures to the history as a line of JSON")
 	fs.StringVar(&o.history, "history", "../history.jsonl", "the file for -json")
 	if err := fs.Parse(args); err != nil {
@@ -125,18 +124,4 @@ func parse(args []string) (options, error) {
 		problems = append(problems, errors.New("-rounds and -burners must be positive, the others not negative, and there are no arguments besides flags; see -help"))
 	}
 	return o, errors.Join(problems...)
-}
-
-func startProfile(path string) (stop func(), err error) {
-	if path == "" {
-		return func() {}, nil
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() { pprof.StopCPUProfile(); f.Close() }, nil
 }

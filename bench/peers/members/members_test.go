@@ -14,7 +14,7 @@ import (
 func cells(factor float64) (out []cell) {
 	for i := range 3 {
 		x := factor * float64(i+1)
-		out = append(out, cell{goroutines: x, memory: 1024 * x, kills: []time.Duration{time.Duration(x) * time.Second}})
+		out = append(out, cell{Size: 16, Goroutines: x, Memory: 1024 * x, Kills: []time.Duration{time.Duration(x) * time.Second}})
 	}
 	return out
 }
@@ -23,10 +23,11 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	var r results
 	for i, c := range cells(1) {
-		r.add(16, "concord", c)
+		c.System = "concord"
+		r.add(c)
 		c = cells(2)[i]
-		c.unnoticed = 1
-		r.add(16, "memberlist", c)
+		c.System, c.Unnoticed = "memberlist", 1
+		r.add(c)
 	}
 	var out bytes.Buffer
 	r.print(&out)
@@ -64,10 +65,10 @@ func TestFlags(t *testing.T) {
 func TestBoth(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
-		c, err := measure(options{}, s, 3, 0)
+		c, err := measure(options{}, s, 3)
 		require.NoError(t, err)
-		require.Zero(t, c.holes)
-		require.Zero(t, c.falseAtRest)
-		require.Positive(t, c.formed)
+		require.Zero(t, c.Holes)
+		require.Zero(t, c.FalseAtRest)
+		require.Positive(t, c.Formed)
 	}
 }

@@ -17,7 +17,8 @@ type results struct {
 	cells map[int]map[string][]cell // by size and system
 }
 
-func (r *results) add(size int, system string, c cell) {
+func (r *results) add(c cell) {
+	size, system := c.Size, c.System
 	if r.cells == nil {
 		r.cells = map[int]map[string][]cell{}
 	}
@@ -40,7 +41,7 @@ func one(x float64) []float64 { return []float64{x} }
 // atRest are the values of what is only measured at rest.
 func atRest(f func(c cell) float64) func(cell) []float64 {
 	return func(c cell) []float64 {
-		if c.goroutines == 0 {
+		if c.Goroutines == 0 {
 			return nil
 		}
 		return one(f(c))
@@ -50,7 +51,7 @@ func atRest(f func(c cell) float64) func(cell) []float64 {
 // starved are the values of what is only measured under starvation.
 func starved(f func(c cell) int) func(cell) []float64 {
 	return func(c cell) []float64 {
-		if !c.starved {
+		if !c.Starved {
 			return nil
 		}
 		return one(float64(f(c)))
@@ -58,20 +59,20 @@ func starved(f func(c cell) int) func(cell) []float64 {
 }
 
 var measures = []measureOf{
-	{"killed until all others know, ms", "all_know_ms", "%.0f", func(c cell) []float64 { return millis(c.kills) }},
-	{"killed until the first other knows, ms", "first_knows_ms", "%.0f", func(c cell) []float64 { return millis(c.first) }},
-	{"members falsely declared failed while starved", "false_victims", "%.0f", starved(func(c cell) int { return c.falseVictims })},
-	{"false declarations while starved, all members'", "false_declarations", "%.0f", starved(func(c cell) int { return c.falsely })},
-	{"members falsely declared failed at rest", "false_at_rest", "%.0f", func(c cell) []float64 { return one(float64(c.falseAtRest)) }},
-	{"datagrams per member and s", "datagrams", "%.2f", atRest(func(c cell) float64 { return c.sent.datagrams })},
-	{"bytes in datagrams per member and s", "datagram_bytes", "%.1f", atRest(func(c cell) float64 { return c.sent.bytes })},
-	{"connections per member and s", "streams", "%.4f", atRest(func(c cell) float64 { return c.sent.streams })},
-	{"bytes over connections per member and s", "stream_bytes", "%.1f", atRest(func(c cell) float64 { return c.sent.streamBytes })},
-	{"heap and stacks per member, KiB", "memory_kib", "%.1f", atRest(func(c cell) float64 { return c.memory / 1024 })},
-	{"goroutines per member", "goroutines", "%.2f", atRest(func(c cell) float64 { return c.goroutines })},
-	{"processor time per member and s at rest, µs", "cpu_us", "%.0f", atRest(func(c cell) float64 { return c.cpu })},
-	{"first start until all know all, ms (at most 10 s)", "formed_ms", "%.0f", func(c cell) []float64 { return millis([]time.Duration{c.formed}) }},
-	{"members that miss somebody after 10 s", "holes", "%.0f", func(c cell) []float64 { return one(float64(c.holes)) }},
+	{"killed until all others know, ms", "all_know_ms", "%.0f", func(c cell) []float64 { return millis(c.Kills) }},
+	{"killed until the first other knows, ms", "first_knows_ms", "%.0f", func(c cell) []float64 { return millis(c.First) }},
+	{"members falsely declared failed while starved", "false_victims", "%.0f", starved(func(c cell) int { return c.FalseVictims })},
+	{"false declarations while starved, all members'", "false_declarations", "%.0f", starved(func(c cell) int { return c.Falsely })},
+	{"members falsely declared failed at rest", "false_at_rest", "%.0f", func(c cell) []float64 { return one(float64(c.FalseAtRest)) }},
+	{"datagrams per member and s", "datagrams", "%.2f", atRest(func(c cell) float64 { return c.Sent.Datagrams })},
+	{"bytes in datagrams per member and s", "datagram_bytes", "%.1f", atRest(func(c cell) float64 { return c.Sent.Bytes })},
+	{"connections per member and s", "streams", "%.4f", atRest(func(c cell) float64 { return c.Sent.Streams })},
+	{"bytes over connections per member and s", "stream_bytes", "%.1f", atRest(func(c cell) float64 { return c.Sent.StreamBytes })},
+	{"heap and stacks per member, KiB", "memory_kib", "%.1f", atRest(func(c cell) float64 { return c.Memory / 1024 })},
+	{"goroutines per member", "goroutines", "%.2f", atRest(func(c cell) float64 { return c.Goroutines })},
+	{"processor time per member and s at rest, µs", "cpu_us", "%.0f", atRest(func(c cell) float64 { return c.CPU })},
+	{"first start until all know all, ms (at most 10 s)", "formed_ms", "%.0f", func(c cell) []float64 { return millis([]time.Duration{c.Formed}) }},
+	{"members that miss somebody after 10 s", "holes", "%.0f", func(c cell) []float64 { return one(float64(c.Holes)) }},
 }
 
 func millis(ds []time.Duration) (out []float64) {
@@ -152,7 +153,7 @@ func (r *results) printUnnoticed(out io.Writer) {
 		for _, system := range slices.Sorted(maps.Keys(r.cells[size])) {
 			n := 0
 			for _, c := range r.cells[size][system] {
-				n += c.unnoticed
+				n += c.Unnoticed
 			}
 			if n > 0 {
 				fmt.Fprintf(out, "\n%s with %d members: %d deaths were not known to all after %v, and count as that.\n", system, size, n, killLimit)
@@ -180,18 +181,18 @@ func (r *results) append(path string, about map[string]any, o options) error {
 
 // String is the line that tells of the progress.
 func (c cell) String() string {
-	text := fmt.Sprintf("members %4d  %-10s  formed %v, %d with holes", c.size, c.system, c.formed.Round(time.Millisecond), c.holes)
-	if c.goroutines > 0 {
-		text += fmt.Sprintf("; at rest %.2f datagrams/s, %.1f B/s, %.0f µs/s, %.1f KiB, %.2f goroutines", c.sent.datagrams, c.sent.bytes, c.cpu, c.memory/1024, c.goroutines)
+	text := fmt.Sprintf("members %4d  %-10s  formed %v, %d with holes", c.Size, c.System, c.Formed.Round(time.Millisecond), c.Holes)
+	if c.Goroutines > 0 {
+		text += fmt.Sprintf("; at rest %.2f datagrams/s, %.1f B/s, %.0f µs/s, %.1f KiB, %.2f goroutines", c.Sent.Datagrams, c.Sent.Bytes, c.CPU, c.Memory/1024, c.Goroutines)
 	}
-	if len(c.kills) > 0 {
-		text += fmt.Sprintf("; all know after %.0f ms", millis(c.kills))
+	if len(c.Kills) > 0 {
+		text += fmt.Sprintf("; all know after %.0f ms", millis(c.Kills))
 	}
-	if c.falseAtRest > 0 {
-		text += fmt.Sprintf("; %d falsely failed", c.falseAtRest)
+	if c.FalseAtRest > 0 {
+		text += fmt.Sprintf("; %d falsely failed", c.FalseAtRest)
 	}
-	if c.starved {
-		text += fmt.Sprintf("; %d falsely failed while starved", c.falseVictims)
+	if c.Starved {
+		text += fmt.Sprintf("; %d falsely failed while starved", c.FalseVictims)
 	}
 	return text
 }
