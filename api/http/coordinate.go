@@ -39,9 +39,6 @@ func (q *request) coordinateNodes() (any, error) {
 }
 
 func (q *request) coordinateNode() (any, error) {
-	if q.arg == "" {
-		return nil, badRequest("Missing node name")
-	}
 	list, err := q.coordinates(&catalog.CoordinateQuery{Node: q.arg})
 	if err == nil && len(list) == 0 {
 		return nil, missing("")

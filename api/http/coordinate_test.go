@@ -34,7 +34,7 @@ func TestCoordinates(t *testing.T) {
 		{"default segment", "GET", "/v1/coordinate/nodes?segment=", "", found, 200, entry},
 		{"node", "GET", "/v1/coordinate/node/n1", "", found, 200, entry},
 		{"no node", "GET", "/v1/coordinate/node/n2", "", none, 404, ""},
-		{"no name", "GET", "/v1/coordinate/node/", "", nil, 400, "Missing node name"},
+		{"no name", "GET", "/v1/coordinate/node/", "", none, 404, ""},
 		{"datacenters", "GET", "/v1/coordinate/datacenters", "", maps, 200, `[{"Datacenter":"dc1","AreaID":"wan","Coordinates":` + entry + `}]`},
 		{"update", "PUT", "/v1/coordinate/update", `{"Node":"n1","Coord":` + atOrigin + `}`, &wire.Response{}, 200, ""},
 		{"update without coordinate", "PUT", "/v1/coordinate/update", `{"Node":"n1"}`, nil, 500, "invalid coordinate"},
