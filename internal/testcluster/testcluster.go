@@ -317,17 +317,18 @@ type Cluster struct {
 
 func (c *Cluster) All() []*Agent { return append(append([]*Agent{}, c.Servers...), c.Client) }
 
-func StartCluster(t testing.TB) *Cluster { return startCluster(t, "server-%d", "client-1", nil) }
+func StartCluster(t testing.TB) *Cluster { return startCluster(t, "server-%d", "client-1", nil, nil) }
 
 // StartDatacenter starts a cluster in a datacenter of its own, whose servers have a WAN pool. config is added to that of each agent.
 func StartDatacenter(t testing.TB, name string, config map[string]any) *Cluster {
 	t.Helper()
 	all := map[string]any{"datacenter": name}
 	maps.Copy(all, config)
-	return startCluster(t, name+"-server-%d", name+"-client", all)
+	return startCluster(t, name+"-server-%d", name+"-client", all, nil)
 }
 
-func startCluster(t testing.TB, server, client string, config map[string]any) *Cluster {
+// startCluster starts three servers and a client agent; before, if not nil, is called before any of them runs.
+func startCluster(t testing.TB, server, client string, config map[string]any, before func(servers []*Agent)) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	var join []string
@@ -335,6 +336,9 @@ func startCluster(t testing.TB, server, client string, config map[string]any) *C
 		p := NewAgent(t, fmt.Sprintf(server, i+1), config)
 		c.Servers = append(c.Servers, p)
 		join = append(join, fmt.Sprintf("127.0.0.1:%d", p.LAN))
+	}
+	if before != nil {
+		before(c.Servers)
 	}
 	asServer := map[string]any{"server": true, "bootstrap_expect": 3, "autopilot": map[string]any{"server_stabilization_time": "2s"}}
 	for _, p := range c.Servers {

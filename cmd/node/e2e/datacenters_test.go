@@ -203,3 +203,58 @@ func losesRemoteServer(t *testing.T, one, two *testcluster.Cluster) {
 		seesAll(t, p, 6)
 	}
 }
+
+// TestWANPartition cuts two datacenters off from each other: each goes on for itself, a request for the other one ends with a clear answer,
+// and soon after the cut everything is as it was.
+func TestWANPartition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts eight agents")
+	}
+	t.Parallel()
+	b := testcluster.NewBorder(t)
+	one, two := b.StartDatacenter("dc1", "127.0.1.1", wanTiming), b.StartDatacenter("dc2", "127.0.1.2", wanTiming)
+	all := append(append([]*testcluster.Agent{}, one.Servers...), two.Servers...)
+	out, code := one.Servers[0].Run("join", "-wan", fmt.Sprintf("127.0.1.2:%d", two.Servers[0].WAN))
+	require.Zero(t, code, out)
+	for _, p := range all {
+		seesAll(t, p, 6)
+	}
+	one.Client.Must("PUT", "/v1/kv/a?dc=dc2", "v")
+
+	b.Cut()
+	begun := time.Now()
+	for _, p := range all {
+		seesAll(t, p, 3)
+	}
+	t.Logf("all servers took the other datacenter for failed after %v", time.Since(begun))
+	for _, c := range []*testcluster.Cluster{one, two} {
+		for _, p := range c.All() {
+			p.Must("PUT", "/v1/kv/local", p.Name)
+		}
+		c.Client.WaitFor(t, "the nodes", "/v1/catalog/nodes", 4)
+	}
+	begun = time.Now()
+	status, _, body, err := one.Client.Try("GET", "/v1/kv/a?dc=dc2", nil)
+	require.NoError(t, err)
+	require.Equal(t, 500, status)
+	require.Equal(t, "No path to datacenter", string(body))
+	require.Less(t, time.Since(begun), time.Second)
+
+	b.Heal()
+	begun = time.Now()
+	for _, p := range all {
+		seesAll(t, p, 6)
+	}
+	t.Logf("healed after %v", time.Since(begun))
+	for _, p := range one.All() {
+		testcluster.Eventually(t, "a read across", func() string {
+			status, _, out, err := p.Try("GET", "/v1/kv/a?raw&dc=dc2", nil)
+			if err != nil || string(out) != "v" {
+				return fmt.Sprint(status, string(out), err)
+			}
+			return ""
+		})
+	}
+	require.Equal(t, "dc2-client", string(one.Client.Must("GET", "/v1/kv/local?raw&dc=dc2", nil)))
+	require.Equal(t, "dc1-client", string(two.Client.Must("GET", "/v1/kv/local?raw&dc=dc1", nil)))
+}
