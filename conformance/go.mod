@@ -12,7 +12,6 @@ require (
 	github.com/hashicorp/go-multierror v1.1.1 // indirect
 	github.com/hashicorp/go-rootcerts v1.0.2 // indirect
 	github.com/hashicorp/golang-lru v0.5.4 // indirect
-	github.com/hashicorp/serf v0.10.1 // indirect
 	github.com/mattn/go-colorable v0.1.13 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/miekg/dns v1.1.73 // indirect
@@ -27,6 +26,7 @@ require (
 require (
 	concord v0.0.0
 	github.com/hashicorp/consul/api v1.32.1
+	github.com/hashicorp/serf v0.10.1
 	github.com/stretchr/testify v1.12.1
 )
 

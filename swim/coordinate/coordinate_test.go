@@ -2,6 +2,7 @@ package coordinate
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"os/exec"
 	"regexp"
@@ -227,4 +228,19 @@ func TestNoFusedProducts(t *testing.T) {
 	require.NoError(t, err, string(out))
 	require.Regexp(t, `\bFMULD\b`, string(out), "products are there to be seen")
 	require.Empty(t, regexp.MustCompile(`\bFN?M(ADD|SUB)[SD]\b`).FindAllString(string(out), -1))
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	c, other := NewClient(prng.New(1), 1024), New()
+	other.Vec[0] = 0.01
+	names := make([]string, 2000)
+	for i := range names {
+		names[i] = fmt.Sprint("node-", i)
+	}
+	b.ReportAllocs()
+	for i := range b.N {
+		if err := c.Update(names[i%len(names)], other, 10*time.Millisecond); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
