@@ -84,6 +84,7 @@ func (b *builder) build() {
 	// Clients leave when told to end, servers only if told to: a server that comes back keeps its place.
 	o.LeaveOnTerminate = or(r.LeaveOnTerminate, !o.Server)
 	o.SkipLeaveOnInterrupt = or(r.SkipLeaveOnInterrupt, o.Server)
+	o.DisableRemoteExec = or(r.DisableRemoteExec, true)
 }
 
 func (b *builder) identity() {

@@ -44,6 +44,8 @@ type Runtime struct {
 	Rejoin           bool
 
 	LeaveOnTerminate, SkipLeaveOnInterrupt bool
+	// DisableRemoteExec: commands sent by exec are not run.
+	DisableRemoteExec bool
 
 	RaftMultiplier int
 	LeaveTimeout   time.Duration

@@ -38,6 +38,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, 5, rt.RaftMultiplier)
 	require.False(t, rt.Server)
 	require.True(t, rt.LeaveOnTerminate, "clients leave")
+	require.True(t, rt.DisableRemoteExec)
 	require.False(t, rt.SkipLeaveOnInterrupt)
 	server := load(t, "-server")
 	require.False(t, server.LeaveOnTerminate, "servers keep their place")

@@ -20,6 +20,7 @@ type raw struct {
 	Datacenter           *string           `mapstructure:"datacenter"`
 	DisableCoordinates   *bool             `mapstructure:"disable_coordinates"`
 	DisableKeyringFile   *bool             `mapstructure:"disable_keyring_file"`
+	DisableRemoteExec    *bool             `mapstructure:"disable_remote_exec"`
 	Domain               *string           `mapstructure:"domain"`
 	AltDomain            *string           `mapstructure:"alt_domain"`
 	Encrypt              *string           `mapstructure:"encrypt"`
@@ -135,7 +136,7 @@ var unserved = set(`acl_agent_master_token acl_agent_token acl_datacenter acl_de
 	advertise_addr_ipv6 advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 advertise_reconnect_timeout audit auto_config auto_encrypt
 	auto_reload_config autopilot.disable_upgrade_migration autopilot.redundancy_zone_tag autopilot.upgrade_version_tag bind_addr_rpc cache check_deregister_interval_min
 	check_output_max_size check_reap_interval cloud config_entries connect default_query_time disable_http_unprintable_char_filter
-	disable_remote_exec discard_check_output discovery_max_stale dns_config.cache_max_age dns_config.disable_compression dns_config.max_stale
+	discard_check_output discovery_max_stale dns_config.cache_max_age dns_config.disable_compression dns_config.max_stale
 	dns_config.node_meta_txt dns_config.prefer_namespace dns_config.recursor_strategy dns_config.use_cache enable_acl_replication
 	enable_agent_tls_for_checks enable_central_service_config enable_debug enable_local_script_checks enable_script_checks
 	experiments http_config.allow_write_http_from http_config.block_endpoints http_config.max_header_bytes

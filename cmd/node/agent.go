@@ -184,7 +184,7 @@ func processConfig(rt config.Runtime, args []string, log hclog.Logger) process.C
 	return process.Config{
 		Node: n, NodeID: rt.NodeID, DataDir: rt.DataDir, Bind: rt.Bind, Advertise: rt.Advertise, BindLAN: rt.BindLAN, BindWAN: rt.BindWAN,
 		AdvertiseWAN: rt.AdvertiseWAN, ServerPort: rt.ServerPort, SerfPort: rt.SerfPort, SerfWANPort: rt.SerfWANPort,
-		HTTP: rt.HTTP, DNS: rt.DNS, DNSConfig: rt.DNSConfig, MaxHTTPConns: rt.MaxHTTPConns, ResponseHeaders: rt.ResponseHeaders,
+		HTTP: rt.HTTP, DNS: rt.DNS, DNSConfig: rt.DNSConfig, MaxHTTPConns: rt.MaxHTTPConns, ResponseHeaders: rt.ResponseHeaders, RemoteExec: !rt.DisableRemoteExec,
 		LAN: process.Joining(rt.JoinLAN), WAN: process.Joining(rt.JoinWAN), Rejoin: rt.Rejoin, EncryptKey: e.Key, DisableKeyringFile: e.DisableFile,
 		Services: rt.Services, Checks: rt.Checks, Version: version.Version, Revision: version.Revision(), PidFile: rt.PidFile, Log: log, Debug: rt.Written,
 		Reload: func() (process.Reloaded, error) {

@@ -29,7 +29,7 @@ var tiers = map[string]int{
 	"raft": 1, "swim": 1, "catalog": 1, "gossip": 2, "gossip/agent": 3, "gossip/runner": 3,
 	"wire": 2, "transport": 2, "store": 2, "agent": 2, "node": 2, "store/raftlog": 2,
 	"node/archive": 3, "node/runner": 3, "node/process": 3, "node/datadir": 3, "node/recovery": 3, "transport/tcp": 3, "transport/udp": 3, "transport/seal": 2, "store/pebblestore": 3, "store/memstore": 3,
-	"store/storetest": 3, "agent/checks": 3, "agent/definitions": 3, "api": 3, "sim": 3, "linearizability": 3, "bench": 3, "cmd": 3, "config": 3,
+	"store/storetest": 3, "agent/checks": 3, "agent/rexec": 3, "agent/definitions": 3, "api": 3, "sim": 3, "linearizability": 3, "bench": 3, "cmd": 3, "config": 3,
 }
 
 // impure are the packages that a pure core must not import.

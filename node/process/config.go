@@ -37,6 +37,8 @@ type Config struct {
 	DNSConfig dnsapi.Config
 	// MaxHTTPConns bounds the HTTP connections of one client address; 0: no bound.
 	MaxHTTPConns int
+	// RemoteExec runs commands that whoever may fire events sends (disable_remote_exec = false).
+	RemoteExec bool
 	// ResponseHeaders are added to every HTTP answer.
 	ResponseHeaders map[string]string
 

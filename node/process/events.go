@@ -27,8 +27,13 @@ func (e *events) add(ev userevent.Event) {
 
 // onEvent takes an event that gossip brought. It is called by the node's loop.
 func (p *Process) onEvent(e userevent.Event) {
-	if e.Name == userevent.RemoteExec {
+	switch {
+	case e.Name != userevent.RemoteExec:
+	case p.exec == nil:
 		p.log.Info("agent: ignoring remote exec event, disabled.", "event_name", e.Name, "event_id", e.ID)
+		return
+	default:
+		p.exec.Start(e.Payload)
 		return
 	}
 	p.log.Debug("agent: new event", "event_name", e.Name, "event_id", e.ID)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
+	"concord/agent/rexec"
 	dnsapi "concord/api/dns"
 	"concord/internal/prng"
 	"concord/node/datadir"
@@ -30,6 +31,7 @@ type Process struct {
 	runner *runner.Runner
 	host   *host
 	events *events
+	exec   *rexec.Executor // nil: commands from elsewhere are not run
 
 	sockets sockets
 	dns     []*dnsapi.Server
@@ -122,12 +124,24 @@ func (p *Process) openNode() error {
 	if err != nil {
 		return err
 	}
+	if p.cfg.RemoteExec {
+		p.exec = rexec.New(p.cfg.Node.Name, p, p.log)
+	}
 	p.sockets.attach(p.runner)
 	p.runner.Start()
 	p.onClose(p.host.close)
 	p.onClose(p.stopRunner)
+	p.onClose(p.endJobs)
 	p.sockets.start(p.runner)
 	go p.watchRunner()
+	return nil
+}
+
+// endJobs ends the commands that run for others.
+func (p *Process) endJobs() error {
+	if p.exec != nil {
+		p.exec.Close()
+	}
 	return nil
 }
 

@@ -17,6 +17,10 @@ var eventVerbs = []verb{
 	{name: "watch", usage: "[options] [child...]", synopsis: "Watch for changes in Consul",
 		about:   "Waits for changes of what -type says and runs a command with each new value on its standard input, or prints the value once.",
 		example: "watch -type=service -service=web ./reload.sh", setup: watch},
+	{name: "exec", usage: "[options] [-|command...]", synopsis: "Executes a command on Consul nodes",
+		about: "Runs a command, or with - the script on standard input, on all agents that the filters let through and that have " +
+			"disable_remote_exec = false, and shows what it prints.",
+		example: "exec -service=web uptime", setup: remoteExec},
 }
 
 // eventFilter are the flags that say whom an event is for.

@@ -124,3 +124,43 @@ func TestWatchEndsWithItsHandler(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "Error executing handler: ")
 }
+
+func TestExecUsage(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"": "Must specify a command to execute", "-": "Must specify a script on standard input", "-wait=0s true": "-wait must be positive",
+		"-tag=x true": "Cannot provide tag filter without service filter.", "true": "Failed to create job file: Unexpected response code: 404",
+	} {
+		a := &agent{}
+		code, _, errs := run(t, a, "", append([]string{"exec"}, strings.Fields(args)...)...)
+		require.Equal(t, 1, code)
+		require.Contains(t, errs, want)
+		require.LessOrEqual(t, len(a.asked), 1, "no event is fired for a job that is not there")
+	}
+}
+
+// The job is taken away in the end, also when its event cannot be fired.
+func TestExecCleansUp(t *testing.T) {
+	t.Parallel()
+	a := &jobAgent{agent: agent{answers: map[string]string{}}}
+	server := httptest.NewServer(a)
+	defer server.Close()
+	c, err := Commands(cli.NewMockUi(), "1")["exec"]()
+	require.NoError(t, err)
+	require.Equal(t, 1, c.Run([]string{"-http-addr", server.URL, "-wait-repl=0s", "true"}))
+	require.Len(t, a.asked, 3)
+	require.Regexp(t, `^PUT /v1/kv/_rexec/[0-9a-f-]{36}/job \{"Command":"true","Args":null,"Wait":1000000000\}$`, a.asked[0])
+	require.Regexp(t, `^PUT /v1/event/fire/_rexec \{"Prefix":"_rexec","Session":"[0-9a-f-]{36}"\}$`, a.asked[1])
+	require.Regexp(t, `^DELETE /v1/kv/_rexec/[0-9a-f-]{36}\?recurse=$`, a.asked[2])
+}
+
+// jobAgent takes every key and refuses every event.
+type jobAgent struct{ agent }
+
+func (a *jobAgent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.answers[r.Method+" "+r.URL.Path] = "true"
+	if strings.HasPrefix(r.URL.Path, "/v1/event") {
+		a.answers[r.Method+" "+r.URL.Path] = "500!no"
+	}
+	a.agent.ServeHTTP(w, r)
+}
