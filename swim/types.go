@@ -40,13 +40,13 @@ func (s State) String() string {
 // Claims are shared by pointers, in one node and by all nodes of a process: they are never modified once made.
 type Update struct {
 	State       State
+	Prune       bool // StateLeft: forget the member at once (force-leave -prune)
 	Name        string
 	ID          string // UUID of the node, "" if unknown
 	Addr        netip.AddrPort
 	Incarnation uint64
 	Tags        map[string]string // nil in a gossiped StateSuspect or StateDead: not told
 	From        string            // who says so: the suspecting or confirming member
-	Prune       bool              // StateLeft: forget the member at once (force-leave -prune)
 	// Age is how long ago a dead or left member went, so that those who learn of it late reap it
 	// when everybody else does, and none brings it back.
 	Age time.Duration

@@ -134,15 +134,27 @@ func (r *reader) bool() bool {
 	return false
 }
 
-func (r *reader) string() string {
+func (r *reader) string() string { return string(r.text()) }
+
+// same reads a string that is likely to be the one given, whose memory it then shares.
+func (r *reader) same(likely string) string {
+	b := r.text()
+	if string(b) == likely {
+		return likely
+	}
+	return string(b)
+}
+
+// text reads a string without copying it.
+func (r *reader) text() []byte {
 	switch c := r.byte(); {
 	case c&0xe0 == codeStr:
-		return string(r.take(uint64(c & 31)))
+		return r.take(uint64(c & 31))
 	case c >= codeStr8 && c <= codeStr32:
-		return string(r.take(r.number(1 << (c - codeStr8))))
+		return r.take(r.number(1 << (c - codeStr8)))
 	}
 	r.fail("not a string")
-	return ""
+	return nil
 }
 
 func (r *reader) bytes() []byte {

@@ -261,7 +261,7 @@ func (r *reader) update(claims *Claims) *swim.Update {
 	more := r.fields(9)
 	u := &swim.Update{State: swim.State(r.small()), Name: r.string(), ID: r.string(), Addr: r.addr(), Incarnation: r.uint()}
 	u.Tags = r.stringMap()
-	u.From = r.string()
+	u.From = r.same(u.Name)
 	u.Prune = r.bool()
 	u.Age = time.Duration(r.int())
 	if r.skip(more); r.err == nil {
