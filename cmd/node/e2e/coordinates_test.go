@@ -80,3 +80,27 @@ func TestCoordinates(t *testing.T) {
 	require.Equal(t, "printer", far[len(far)-1].Node)
 	require.Equal(t, "printer", testcluster.Get[[]place](c.Client, "/v1/catalog/nodes?near=printer")[0].Node)
 }
+
+// locatesOtherDatacenter sees the servers of both datacenters in the space of the WAN pool.
+func locatesOtherDatacenter(t *testing.T, one *testcluster.Cluster) {
+	testcluster.Eventually(t, "coordinates of all servers", func() string {
+		maps := testcluster.Get[[]struct {
+			Datacenter, AreaID string
+			Coordinates        []place
+		}](one.Client, "/v1/coordinate/datacenters")
+		if len(maps) != 2 || len(maps[0].Coordinates) != 3 || len(maps[1].Coordinates) != 3 {
+			return fmt.Sprint(maps)
+		}
+		require.Equal(t, "dc2", maps[1].Datacenter)
+		require.Equal(t, "dc2-server-1", maps[1].Coordinates[0].Node)
+		return ""
+	})
+	testcluster.Eventually(t, "a round trip between datacenters", func() string {
+		out, exit := one.Client.Run("rtt", "-wan", "dc1-server-2.dc1", "dc2-server-3.dc2")
+		if exit != 0 {
+			return out
+		}
+		require.Regexp(t, `^Estimated dc1-server-2.dc1 <-> dc2-server-3.dc2 rtt: \d+\.\d{3} ms \(using WAN coordinates\)\n$`, out)
+		return ""
+	})
+}

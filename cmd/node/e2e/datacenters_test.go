@@ -72,6 +72,7 @@ func TestDatacenters(t *testing.T) {
 	for _, p := range []*testcluster.Agent{one.Servers[1], one.Client, two.Client} {
 		require.Len(t, testcluster.Get[[]string](p, "/v1/catalog/datacenters"), 2, p.Name)
 	}
+	locatesOtherDatacenter(t, one)
 	asksOtherDatacenter(t, one, two)
 	watchesOtherDatacenter(t, one.Client, two.Client)
 	losesRemoteServer(t, one, two)
