@@ -172,8 +172,13 @@ func (n *Node) onGossip(e transport.Envelope) {
 	}
 }
 
-func (n *Node) gossipUnreachable(p *pool, peer transport.Addr) {
-	if a, err := netip.ParseAddrPort(string(peer)); err == nil && p != nil {
+func (n *Node) gossipUnreachable(p *pool, ev *transport.Event) {
+	a, err := netip.ParseAddrPort(string(ev.Peer))
+	switch {
+	case err != nil || p == nil:
+	case ev.Type == transport.Refused:
+		p.StreamRefused(n.now, a)
+	default:
 		p.StreamFailed(n.now, a)
 	}
 }

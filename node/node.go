@@ -137,7 +137,7 @@ func (n *Node) OnPeerEvent(ev transport.Event) {
 	n.begin()
 	switch ev.Class {
 	case transport.GossipStream, transport.WANGossipStream:
-		n.gossipUnreachable(n.poolOf(ev.Class), ev.Peer)
+		n.gossipUnreachable(n.poolOf(ev.Class), &ev)
 	case transport.RPC, transport.Raft:
 		n.onPeerLost(ev)
 	}

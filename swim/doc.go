@@ -12,7 +12,7 @@
 //	awareness.go   the local health multiplier
 //	learn.go       what a claim changes; refutation
 //	precedence.go  which of two claims holds: the one rule
-//	gossip.go      piggyback, gossip, push/pull, reconnection
+//	gossip.go      piggyback, gossip, push/pull
 //	digest.go      anti-entropy: who differs exchanges what differs
 //	queue.go       updates to piggyback, least sent first
 //	lamport.go     Lamport clocks, and what was heard of late
@@ -21,6 +21,7 @@
 //	casts.go       events and queries to piggyback, least sent first
 //	coalesce.go    of a burst of events the last one
 //	join.go        join, leave, force-leave, tags
+//	exile.go       failed members are asked again, also after they were forgotten
 //	members.go     members by name and at random; the round of probes
 //	index.go       where a name's member is
 //	watch.go       deadlines of suspects and of the departed

@@ -104,26 +104,6 @@ func (n *Node) answerClaims(p *Packet) {
 	n.tellSelf = false
 }
 
-// reconnect tries to reach a failed member: all members together each failed one about once in each
-// interval, however large the pool. It is what reunites the parts after a partition.
-func (n *Node) reconnect() {
-	if n.failed == 0 || n.leaving() {
-		return
-	}
-	n.timers.Set(timerReconnect, n.now+n.cfg.ReconnectInterval)
-	if !n.rng.Chance(uint64(n.failed), uint64(n.NumAlive())) {
-		return
-	}
-	total := len(n.table.lists[recent]) + len(n.table.lists[gone])
-	start := n.rng.IntN(total)
-	for i := range total {
-		if m := n.table.at((start+i)%total, recent); m.claim.State == StateDead {
-			n.exchange(m.claim.Addr, m.claim.Name)
-			return
-		}
-	}
-}
-
 // pushPull asks for the full state of the member at the address, for this one's.
 func (n *Node) pushPull(to netip.AddrPort, seq uint64, join bool) {
 	n.sendStream(to, Message{Type: MsgPushPull, Seq: seq, From: n.cfg.Name, Join: join, Members: n.state(nil)}, nil)

@@ -15,6 +15,7 @@ func (n *Node) check() {
 	invariant.Check(len(n.watch) >= absent && len(n.watch) <= total, "%d watches for %d members, %d of them gone", len(n.watch), total, absent)
 	invariant.Check(total < n.cfg.MaxMembers, "%d members; at most %d are allowed", total+1, n.cfg.MaxMembers)
 	invariant.Check(n.queue.len() <= total+1, "%d updates queued about %d members", n.queue.len(), total+1)
+	invariant.Check(len(n.exiles) <= maxExiles, "%d exiles", len(n.exiles))
 	invariant.Check(len(n.relays) <= maxRelays && len(n.joins) <= maxJoins, "%d relays, %d joins", len(n.relays), len(n.joins))
 	n.checkCasts()
 	if invariant.Expensive {

@@ -75,17 +75,20 @@ func (n *Node) learnFromState(u *Update, spread bool) {
 	n.learn(u, spread)
 }
 
-// meet takes in a member never heard of. Of those gone for so long that they are forgotten here,
+// meet takes in a member never heard of. Of those gone for so long that they are forgotten here, or soon will be,
 // nothing is remembered again: otherwise members that reap at different times would keep them for
-// ever.
+// ever. Who is gone takes no room from others.
 func (n *Node) meet(u *Update, spread bool) {
 	isGone := u.State == StateDead || u.State == StateLeft
-	if isGone && u.Age >= n.reapAfter(u.State) {
+	if isGone && u.Age >= n.reapAfter(u.State)-reapSlack(n.reapAfter(u.State)) {
 		return
 	}
-	if n.table.len()+1 >= n.cfg.MaxMembers && !n.makeRoom() {
+	if n.table.len()+1 >= n.cfg.MaxMembers && (isGone || !n.makeRoom()) {
 		n.stats.MembersRefused++
 		return
+	}
+	if !isGone {
+		n.pardon(u.Name)
 	}
 	m := n.table.add(clean(u), live, n.rng)
 	n.stats.UpdatesAccepted++
@@ -103,6 +106,9 @@ func (n *Node) meet(u *Update, spread bool) {
 	}
 	n.wake()
 }
+
+// reapSlack is by how much members may differ in when somebody went.
+func reapSlack(reapAfter time.Duration) time.Duration { return min(reapAfter/16, 5*time.Minute) }
 
 // makeRoom forgets a random member that is gone, if there is one.
 func (n *Node) makeRoom() bool {

@@ -28,6 +28,7 @@ type network struct {
 	delay   func(a, b *peer) time.Duration // instead of latency, between those who run
 	packets int
 	bytes   int
+	refuses bool // machines answer where no node runs
 	trace   func(format string, args ...any)
 	wait    map[*peer]time.Duration // the tick that is scheduled
 	respond func(p *peer, q Question)
@@ -239,7 +240,11 @@ func (w *network) deliver(from *peer, q Packet, stream bool, delay time.Duration
 		p := w.byAddr[to]
 		if p == nil || !p.up || w.cut != nil && w.cut(from, p) {
 			if stream && from.up && from.life == life {
-				from.StreamFailed(w.now, to)
+				if w.refuses && p == nil {
+					from.StreamRefused(w.now, to)
+				} else {
+					from.StreamFailed(w.now, to)
+				}
 				w.drain(from)
 			}
 			return

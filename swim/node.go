@@ -46,6 +46,7 @@ type Node struct {
 	events     events
 	queries    queries
 
+	exiles    []exile
 	digest    uint64 // of all that is known, this member included
 	checks    checks
 	seq       uint64
@@ -290,7 +291,11 @@ func (n *Node) reap(m *member) {
 	if !m.claim.Prune {
 		n.event(EventReap, m)
 	}
+	if m.claim.State == StateDead {
+		n.banish(m.claim)
+	}
 	n.forget(m)
+	n.wake()
 }
 
 // forget removes all that is known of the member.

@@ -12,12 +12,14 @@ import (
 
 // probe is the one of the current protocol period.
 type probe struct {
-	active  bool // waits for an ack
-	seq     uint64
-	target  *member
-	begun   time.Duration
-	helpers int // indirect probes asked for
-	nacks   int // of them, the ones whose helper reported that it got no answer either
+	active   bool // waits for an ack
+	seq      uint64
+	target   *member
+	begun    time.Duration
+	helpers  int  // indirect probes asked for
+	nacks    int  // of them, the ones whose helper reported that it got no answer either
+	streamed bool // was also tried over a stream
+	refused  bool // over the stream: it is suspected already
 }
 
 // relay is a probe made for another member.
@@ -48,7 +50,7 @@ func (n *Node) wake() {
 		n.arm(timerProbe, 0, n.cfg.ProbeInterval)
 		n.arm(timerPushPull, n.cfg.PushPullInterval/2, n.cfg.PushPullInterval)
 	}
-	if n.failed > 0 {
+	if n.failed+len(n.exiles) > 0 {
 		n.arm(timerReconnect, n.cfg.ReconnectInterval/2, n.cfg.ReconnectInterval)
 	}
 }
@@ -103,7 +105,7 @@ func (n *Node) probeIndirectly() {
 	for _, helper := range n.targets {
 		n.send(helper.claim.Addr, req, n.buddyNotice(helper))
 	}
-	n.probe.helpers = len(n.targets)
+	n.probe.helpers, n.probe.streamed = len(n.targets), true
 	n.stats.IndirectProbes += uint64(len(n.targets))
 	n.sendStream(m.claim.Addr, n.ping(m), n.buddyNotice(m))
 }
@@ -121,9 +123,29 @@ func (n *Node) finishProbe() {
 	}
 	n.stats.ProbesFailed++
 	n.blameSelf(p.helpers - p.nacks)
+	if !p.refused {
+		n.accuse(m)
+	}
+}
+
+// accuse makes this member suspect m.
+func (n *Node) accuse(m *member) {
 	c := *m.claim
 	c.State, c.From, c.Tags = StateSuspect, n.cfg.Name, nil
 	n.learn(&c, true)
+}
+
+// StreamRefused tells that the machine at addr answers, but that no process listens there. A member that is being probed is
+// suspected at once then: a stream to it is only tried when it has not answered a datagram in time. Otherwise it is like
+// StreamFailed.
+func (n *Node) StreamRefused(now time.Duration, addr netip.AddrPort) {
+	n.advance(now)
+	p := &n.probe
+	if p.active && p.streamed && !p.refused && p.target.claim.Addr == addr && !p.target.isGone() && !n.leaving() {
+		p.refused = true // the period goes on, for the nacks and for an answer through a helper
+		n.accuse(p.target)
+	}
+	n.StreamFailed(now, addr)
 }
 
 // blameSelf lets a failed probe count against this member's own health. A helper's nack shows that its packets get

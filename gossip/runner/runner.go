@@ -225,9 +225,15 @@ func (h handler) Deliver(e transport.Envelope) {
 
 // PeerEvent implements transport.Handler.
 func (h handler) PeerEvent(e transport.Event) {
-	if to, err := netip.ParseAddrPort(string(e.Peer)); err == nil {
-		h.r.put(context.Background(), func(now time.Duration, p *gossip.Pool) { p.StreamFailed(now, to) })
+	to, err := netip.ParseAddrPort(string(e.Peer))
+	if err != nil {
+		return
 	}
+	failed := (*gossip.Pool).StreamFailed
+	if e.Type == transport.Refused {
+		failed = (*gossip.Pool).StreamRefused
+	}
+	h.r.put(context.Background(), func(now time.Duration, p *gossip.Pool) { failed(p, now, to) })
 }
 
 // loop is the pool's one thread.
