@@ -118,6 +118,7 @@ type Agent struct {
 	Host      string // the address that it listens at
 	Ports
 	Args   []string
+	Env    []string // more of the environment, for the agent and its command line
 	Cmd    *exec.Cmd
 	Exited chan struct{} // closed when the process has ended
 	t      testing.TB
@@ -176,6 +177,7 @@ func (p *Agent) Start() {
 	p.log = log
 	p.Cmd = exec.Command(Program(p.t), p.Args...)
 	p.Cmd.Stdout, p.Cmd.Stderr = log, log
+	p.Cmd.Env = append(os.Environ(), p.Env...)
 	require.NoError(p.t, p.Cmd.Start())
 	p.Exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) {
@@ -301,7 +303,7 @@ func (p *Agent) Lookup(name string, kind uint16) *dns.Msg {
 func (p *Agent) Run(args ...string) (string, int) {
 	p.t.Helper()
 	cmd := exec.Command(Program(p.t), args...)
-	cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+p.at(p.HTTP))
+	cmd.Env = append(append(os.Environ(), "CONSUL_HTTP_ADDR="+p.at(p.HTTP)), p.Env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		p.t.Fatal(err)
