@@ -35,6 +35,7 @@ func TestClient(t *testing.T) {
 	t.Run("services", func(t *testing.T) { services(t, cluster, agent) })
 	t.Run("kv", func(t *testing.T) { keyValue(t, server, agent) })
 	t.Run("transactions", func(t *testing.T) { transactions(t, server, agent) })
+	t.Run("events", func(t *testing.T) { events(t, server, agent) })
 	t.Run("blocking", func(t *testing.T) { blocking(t, server, agent) })
 	t.Run("catalog", func(t *testing.T) { catalog(t, server) })
 	t.Run("operator", func(t *testing.T) { operator(t, server) })

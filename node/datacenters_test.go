@@ -1,7 +1,6 @@
 package node
 
 import (
-	"concord/agent/userevent"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"concord/agent/userevent"
 	"concord/catalog"
 	"concord/internal/prng"
 	"concord/swim"
@@ -21,6 +21,7 @@ type world struct {
 	now     time.Duration
 	sent    []transport.Envelope // RPC only
 	answers []*wire.Response
+	events  []userevent.Event
 }
 
 func (w *world) Now() time.Duration  { return w.now }
@@ -38,7 +39,7 @@ func (w *world) Fetch(FetchTask)                     {}
 func (w *world) Reply(_ uint64, resp *wire.Response) { w.answers = append(w.answers, resp) }
 func (w *world) Save(string, []byte)                 {}
 func (w *world) SaveKeyring(KeyringTask)             {}
-func (w *world) Event(userevent.Event)               {}
+func (w *world) Event(e userevent.Event)             { w.events = append(w.events, e) }
 func (w *world) Agent(AgentTask)                     {}
 func (w *world) Log(Level, string, string, ...any)   {}
 func (w *world) take() (out []transport.Envelope)    { out, w.sent = w.sent, nil; return out }

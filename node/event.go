@@ -50,7 +50,7 @@ func (n *Node) onUserEvent(u *swim.UserEvent) {
 	for _, s := range n.local.Services() {
 		services = append(services, s.Service)
 	}
-	if e.Concerns(n.cfg.Name, services) {
+	if e.Concerns(n.cfg.Name, services) && n.seen.Add(e.ID) {
 		n.env.Event(e)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"concord/agent"
+	"concord/agent/userevent"
 	"concord/internal/invariant"
 	"concord/internal/prng"
 	"concord/internal/tick"
@@ -47,6 +48,7 @@ type Node struct {
 	locator locator
 	server  *server // nil: a client agent
 	leave   leaving
+	seen    userevent.Seen // user events
 }
 
 // New returns a node that has not done anything yet. disk is only looked at on a server.

@@ -2,6 +2,7 @@ package userevent
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,24 @@ func TestRing(t *testing.T) {
 		require.Len(t, got, min(n, Kept))
 		for i, e := range got {
 			require.Equal(t, fmt.Sprint(n-len(got)+i), e.Name)
+		}
+	})
+}
+
+// What was seen among the last is known; memory is bounded.
+func TestSeen(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var s Seen
+		var news []string // oracle
+		for range rapid.IntRange(0, 3*Kept).Draw(t, "events") {
+			id := fmt.Sprint(rapid.IntRange(0, 2*Kept).Draw(t, "id"))
+			known := slices.Contains(news[max(0, len(news)-Kept):], id)
+			require.Equal(t, !known, s.Add(id))
+			if !known {
+				news = append(news, id)
+			}
+			require.LessOrEqual(t, len(s.ids), Kept)
 		}
 	})
 }

@@ -23,3 +23,26 @@ func (r *Ring) Add(e Event) {
 
 // List returns the events, oldest first.
 func (r *Ring) List() []Event { return slices.Concat(r.events[r.next:], r.events[:r.next]) }
+
+// Seen remembers the IDs of the last events. An event is fired twice if the server that fired it for another datacenter
+// was lost before it answered.
+type Seen struct {
+	ids  map[string]bool
+	last Ring
+}
+
+// Add remembers an event, and tells whether it is new.
+func (s *Seen) Add(id string) bool {
+	if s.ids[id] {
+		return false
+	}
+	if s.ids == nil {
+		s.ids = map[string]bool{}
+	}
+	if len(s.last.events) == Kept {
+		delete(s.ids, s.last.events[s.last.next].ID)
+	}
+	s.ids[id] = true
+	s.last.Add(Event{ID: id})
+	return true
+}
