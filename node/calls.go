@@ -7,6 +7,7 @@ import (
 
 	"concord/internal/prng"
 	"concord/internal/tick"
+	"concord/swim"
 	"concord/transport"
 	"concord/wire"
 )
@@ -319,6 +320,24 @@ func (n *Node) onPeerLost(ev transport.Event) {
 			continue
 		}
 		n.sendAgain(c)
+	}
+}
+
+// forsake gives up waiting for what servers that have failed were asked to read or to do for an operator, and asks others. Their connections may seem to
+// be in order for minutes if their machines, or the network, are gone. A write is waited for: it may have been done.
+func (n *Node) forsake(events []swim.Event) {
+	for _, ev := range events {
+		info, ok := serverAt(ev.Member)
+		if !ok || ev.Type != swim.EventFailed {
+			continue
+		}
+		n.targetFailed(info.Addr)
+		for _, c := range n.calls.sentTo(info.Addr) {
+			if c.req.Command == nil {
+				n.calls.forget(c)
+				n.sendAgain(c)
+			}
+		}
 	}
 }
 

@@ -180,3 +180,27 @@ func TestPickRemote(t *testing.T) {
 	}
 	require.Len(t, picked, 3)
 }
+
+// What gossip calls failed is not waited for, but for a write, which it may have done.
+func TestForsaken(t *testing.T) {
+	t.Parallel()
+	n, w := border(t, 2)
+	n.OnRequest(1, abroadRead)
+	n.OnRequest(2, abroadWrite)
+	sent := w.take()
+	require.Len(t, sent, 2)
+	require.Equal(t, sent[0].To, sent[1].To)
+	for _, m := range remoteMembers(2) {
+		if info, _ := serverAt(m); info.Addr == sent[0].To {
+			m.State = swim.StateDead
+			n.forsake([]swim.Event{{Type: swim.EventFailed, Member: m}})
+		}
+	}
+	again := w.take()
+	require.Len(t, again, 1)
+	require.NotEqual(t, sent[0].To, again[0].To)
+	w.respond(n, again[0], &wire.Response{Code: wire.NoLeader})
+	require.Equal(t, wire.NoLeader, w.lastAnswer().Code, "the read")
+	w.respond(n, sent[1], &wire.Response{})
+	require.Equal(t, wire.OK, w.lastAnswer().Code, "the write")
+}

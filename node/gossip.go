@@ -193,7 +193,7 @@ func (n *Node) poolOf(c transport.Class) *pool {
 
 // drainGossip carries out what the pools want, and tells whether they wanted anything that may lead to more.
 func (n *Node) drainGossip() (again bool) {
-	for _, p := range n.pools() {
+	for _, p := range n.pools {
 		again = n.drainPool(p) || again
 	}
 	return again

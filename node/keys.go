@@ -38,7 +38,7 @@ func (n *Node) Encrypted() (lan, wan bool) {
 // OnKeyringSaved tells what came of a KeyringTask.
 func (n *Node) OnKeyringSaved(t KeyringTask, err error) {
 	n.begin()
-	for _, p := range n.pools() {
+	for _, p := range n.pools {
 		if p.keyring == t.Name {
 			p.KeyringSaved(n.now, t.Seq, err)
 		}

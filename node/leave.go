@@ -74,7 +74,7 @@ func (n *Node) leaveTick() {
 	if l.phase == handingOver && (n.server == nil || over || n.server.handedOver()) {
 		l.phase, l.until = tellingOthers, n.now+n.cfg.LeaveTimeout
 		over = false
-		for _, p := range n.pools() {
+		for _, p := range n.pools {
 			p.Leave(n.now)
 		}
 	}

@@ -38,7 +38,8 @@ type Node struct {
 	now    time.Duration
 	clock  clockWatch
 	lan    *pool
-	wan    *pool // nil: not a server, or it has none
+	wan    *pool   // nil: not a server, or it has none
+	pools  []*pool // those that there are
 	flood  flood
 	local  *agent.Local
 	router *router
@@ -62,10 +63,12 @@ func New(cfg Config, env Env, rng *prng.Rand, disk Disk) (*Node, error) {
 	if n.lan, err = newLAN(cfg.LAN, rng, n.now); err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
+	n.pools = []*pool{n.lan}
 	if cfg.hasWAN() {
 		if n.wan, err = newWAN(cfg.WAN, rng, n.now); err != nil {
 			return nil, fmt.Errorf("WAN gossip: %w", err)
 		}
+		n.pools = append(n.pools, n.wan)
 	}
 	if err := cfg.Agent.WithDefaults().Validate(); err != nil {
 		return nil, err
@@ -99,7 +102,7 @@ func (n *Node) NextDeadline() time.Duration {
 // OnTick lets timers fire.
 func (n *Node) OnTick() {
 	n.begin()
-	for _, p := range n.pools() {
+	for _, p := range n.pools {
 		if p.NextDeadline() <= n.now {
 			p.Tick(n.now)
 		}
@@ -109,7 +112,7 @@ func (n *Node) OnTick() {
 	}
 	n.expireCalls()
 	n.leaveTick()
-	for _, p := range n.pools() {
+	for _, p := range n.pools {
 		n.rejoinTick(p)
 	}
 	n.floodTick()

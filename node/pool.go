@@ -51,14 +51,6 @@ func (p *pool) open(cfg gossip.Config, rng *prng.Rand, now time.Duration) (*pool
 	return p, err
 }
 
-// pools are those that the node takes part in.
-func (n *Node) pools() []*pool {
-	if n.wan == nil {
-		return []*pool{n.lan}
-	}
-	return []*pool{n.lan, n.wan}
-}
-
 // nextDeadline is when the pool wants to be ticked.
 func (p *pool) nextDeadline() time.Duration {
 	if p == nil {
@@ -116,6 +108,7 @@ func (n *Node) drainPool(p *pool) bool {
 	}
 	if len(out.Events) > 0 {
 		n.gossipChanged(p)
+		n.forsake(out.Events)
 	}
 	if out.Left {
 		p.left = true

@@ -118,7 +118,7 @@ func (n *Node) onPushPull(p *Packet) {
 		n.stats.InvalidMessages++
 		return
 	}
-	if n.foreign(m) == nil && n.admits(m) {
+	if n.admits(m) {
 		n.merge(m, true)
 	}
 	n.sendStream(p.Addr, Message{Type: MsgPushPullReply, Seq: m.Seq, From: n.cfg.Name, Join: m.Join,
@@ -129,10 +129,6 @@ func (n *Node) onPushPull(p *Packet) {
 func (n *Node) onPushPullReply(p *Packet) {
 	if twin := n.twinIn(p.Message.Members); twin != nil && p.Message.Join {
 		n.joined(p.Message.Seq, twin)
-		return
-	}
-	if err := n.foreign(&p.Message); err != nil {
-		n.joined(p.Message.Seq, err)
 		return
 	}
 	// Who joins from nothing has no news for the pool but itself.

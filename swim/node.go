@@ -164,6 +164,11 @@ func (n *Node) HandlePacket(now time.Duration, p Packet) {
 func (n *Node) HandleStream(now time.Duration, p Packet) {
 	n.advance(now)
 	n.stats.StreamsReceived++
+	if err := n.foreign(&p.Message); err != nil {
+		n.onForeign(&p, err)
+		n.check()
+		return
+	}
 	n.hear(&p)
 	n.learnAll(p.Updates)
 	m := &p.Message

@@ -36,3 +36,15 @@ func (n *Node) foreign(m *Message) error {
 	}
 	return nil
 }
+
+// onForeign answers who cannot be in this pool with no more than who this member is, so that a join ends on both sides with the reason, and
+// nothing of one pool gets into the other.
+func (n *Node) onForeign(p *Packet, why error) {
+	m := &p.Message
+	switch m.Type {
+	case MsgPushPull:
+		n.sendStream(p.Addr, Message{Type: MsgPushPullReply, Seq: m.Seq, From: n.cfg.Name, Join: m.Join, Members: []*Update{n.self.claim}}, nil)
+	case MsgPushPullReply:
+		n.joined(m.Seq, why)
+	}
+}

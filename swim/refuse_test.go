@@ -35,6 +35,8 @@ func TestForeignPoolsStayApart(t *testing.T) {
 		w.join(p, w.peers[0], w.peers[1])
 		w.run(time.Second)
 	}
+	w.fire(w.peers[0], "of a")
+	w.fire(w.peers[3], "of b")
 	for range 20 {
 		w.join(w.peers[1], w.peers[0])
 		w.run(10 * time.Second)
@@ -44,6 +46,7 @@ func TestForeignPoolsStayApart(t *testing.T) {
 		for _, m := range p.Members() {
 			require.Equal(t, p.cfg.Tags, m.Tags)
 		}
+		require.Equal(t, []string{"of " + p.cfg.Tags["dc"]}, eventNames(p.fired), "%s: events must not pass from one pool to the other", p.name)
 	}
 	require.ErrorIs(t, w.peers[1].joined[len(w.peers[1].joined)-1].Err, errForeign)
 	require.NotEmpty(t, w.peers[0].notices)
