@@ -19,7 +19,7 @@ func TestChaos(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			c := &chaos{rng: prng.New(seed), w: newNetwork(t, seed)}
-			c.w.cluster(3+c.rng.IntN(12), Config{})
+			c.w.cluster(3+c.rng.IntN(12), c.config())
 			for range 40 {
 				c.step()
 				c.w.run(c.rng.Duration(0, 20*time.Second))
@@ -33,6 +33,18 @@ type chaos struct {
 	rng  *prng.Rand
 	w    *network
 	side map[*peer]bool
+}
+
+// config has short memories now and then, and small messages.
+func (c *chaos) config() (cfg Config) {
+	if c.rng.Chance(1, 2) {
+		cfg.ReconnectTimeout, cfg.TombstoneTimeout = 2*time.Minute, time.Minute
+	}
+	if c.rng.Chance(1, 3) {
+		cfg.MaxState = 3000
+	}
+	c.w.refuses = c.rng.Chance(1, 2)
+	return cfg
 }
 
 func (c *chaos) any() *peer { return c.w.peers[c.rng.IntN(len(c.w.peers))] }
@@ -105,6 +117,7 @@ func (c *chaos) heal() {
 	require.True(w.t, w.agree(0)(), "no relapse")
 	for _, p := range w.peers {
 		p.checkMembers()
+		require.Equal(w.t, w.peers[0].digest, p.digest)
 		for _, q := range w.peers {
 			m, _ := p.Member(q.name)
 			require.Equal(w.t, q.Local().Update.Tags, m.Tags)

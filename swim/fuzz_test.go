@@ -45,7 +45,11 @@ func FuzzNode(f *testing.F) {
 			case 6:
 				_ = n.SetTags(now, in.tags())
 			default:
-				n.StreamFailed(now, address(int(in.next()%4)))
+				if a := address(int(in.next() % 4)); in.next()%2 == 0 {
+					n.StreamFailed(now, a)
+				} else {
+					n.StreamRefused(now, a)
+				}
 			}
 			for range 100 {
 				if n.NextDeadline() > now {
@@ -160,6 +164,13 @@ func (in *bytesSource) packet(n *Node) Packet {
 		c := coordinate.New()
 		c.Vec[0], c.Height = float64(int8(in.next()))/10, float64(int8(in.next()))/10
 		p.Message.Coordinate = c.Pack()[:max(1, coordinate.PackedSize-int(in.next()%2))]
+	}
+	switch in.next() % 4 {
+	case 0:
+		p.Message.Digest = Digest{Members: uint64(in.next()), Events: uint64(in.next()), EventsFrom: in.time()}
+	case 1:
+		p.Message.Buckets = make([]uint64, []int{1, 2, 3, 64, 128, 130}[in.next()%6])
+		p.Message.Buckets[0] = uint64(in.next())
 	}
 	if p.Message.Type >= MsgPushPull {
 		p.Message.Members = in.updates(n)

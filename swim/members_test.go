@@ -93,3 +93,19 @@ func BenchmarkFind(b *testing.B) {
 		table.get(names[i%len(names)])
 	}
 }
+
+// BenchmarkPing is what most of a node's work is: to answer a ping in a large pool where there is no news.
+func BenchmarkPing(b *testing.B) {
+	n := solo(b, Config{})
+	for i := range 10000 {
+		n.learn(ptr(aliveClaim(i+2, 1)), false)
+	}
+	n.queue.clear()
+	n.Output()
+	p := Packet{Addr: address(2), Message: Message{Type: MsgPing, Seq: 7, Target: "self", From: nodeName(2)}}
+	b.ReportAllocs()
+	for b.Loop() {
+		n.HandlePacket(0, p)
+		n.Output()
+	}
+}
