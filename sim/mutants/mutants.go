@@ -25,7 +25,7 @@ type Mutant struct {
 	File string // in the repository
 	Old  string // what is there once in the file
 	New  string // what is put in its place
-	// Preset is where it is looked for; empty: where all are.
+	// Preset is where it is looked for: one of cmd/sim, or Pools; empty: where all are.
 	Preset string
 }
 
@@ -74,11 +74,7 @@ func (h Harness) Try(ctx context.Context, m Mutant) (Result, error) {
 		return Result{}, fmt.Errorf("mutant %s does not build: %w", m.Name, err)
 	}
 	r := Result{Mutant: m}
-	where := presets
-	if m.Preset != "" {
-		where = []string{m.Preset}
-	}
-	for _, preset := range where {
+	for _, preset := range m.presets() {
 		if err := h.run(ctx, bin, preset, &r); err != nil || r.Found {
 			return r, err
 		}
@@ -86,16 +82,32 @@ func (h Harness) Try(ctx context.Context, m Mutant) (Result, error) {
 	return r, nil
 }
 
+// Pools stands for the simulator of pools (sim/pool) among the presets of the other one.
+const Pools = "pools"
+
 // presets are where a mutant is looked for, one after the other.
-var presets = []string{"swarm", "torture"}
+func (m Mutant) presets() []string {
+	if m.Preset != "" {
+		return []string{m.Preset}
+	}
+	return []string{"swarm", "torture"}
+}
+
+// arguments are those of cmd/sim for a preset.
+func arguments(preset string) []string {
+	if preset == Pools {
+		return []string{"gossip", "-first"}
+	}
+	return []string{"-first", "-shrink=0", "-preset=" + preset}
+}
 
 // run runs seeds of a preset until one fails.
 func (h Harness) run(ctx context.Context, bin, preset string, r *Result) error {
 	ctx, cancel := context.WithTimeout(ctx, h.Duration+time.Minute)
 	defer cancel()
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, bin, "-first", "-shrink=0", "-preset="+preset, "-seeds="+strconv.Itoa(h.Seeds),
-		"-parallel="+strconv.Itoa(h.Parallel), "-duration="+h.Duration.String())
+	cmd := exec.CommandContext(ctx, bin, append(arguments(preset), "-seeds="+strconv.Itoa(h.Seeds),
+		"-parallel="+strconv.Itoa(h.Parallel), "-duration="+h.Duration.String())...)
 	out, err := cmd.CombinedOutput()
 	r.Took += time.Since(began)
 	if ctx.Err() != nil {

@@ -35,6 +35,7 @@ type checks struct {
 	reaping      own.Reaping
 	coordinates  invariants.Coordinates
 	rounds       *own.Rounds // nil: not checked now
+	events       own.Events
 }
 
 // beliefs are those of one life of a member.
@@ -68,6 +69,7 @@ func newChecks(cfg swim.Config, hosts int) *checks {
 	c := &checks{views: make([]beliefs, hosts)}
 	c.suspicion.Swim, c.reaping.Swim = cfg, cfg
 	c.accuracy.CalmSince = tick.Never
+	c.events.Wait = 16 * cfg.GossipInterval
 	return c
 }
 
@@ -84,9 +86,14 @@ func (c *checks) Died(h *Host) { c.views[h.index] = beliefs{} }
 // Did looks at what a member believes after an input.
 func (c *checks) Did(h *Host, out *gossip.Output) {
 	local := h.Pool.Local()
-	c.incarnations.Has(h.name, local.Incarnation)
+	c.fail("incarnations", c.incarnations.Has(h.name, h.Life(), local.Incarnation))
 	if out != nil && c.rounds != nil {
 		c.pings(h, out)
+	}
+	if out != nil {
+		for i := range out.UserEvents {
+			c.fail("events", c.events.Handled(h.name, &out.UserEvents[i], c.w.now >= c.accuracy.CalmSince))
+		}
 	}
 	s := h.Pool.Stats()
 	c.located(h, s.Samples)

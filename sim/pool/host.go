@@ -6,9 +6,13 @@ import (
 	"time"
 
 	"concord/gossip"
+	"concord/internal/invariant"
 	"concord/internal/prng"
 	"concord/internal/tick"
 )
+
+// disk is what a machine keeps for the member's next life.
+type disk struct{ incarnation, eventClock, queryClock uint64 }
 
 // Host is a machine that takes part in the pool, or did.
 type Host struct {
@@ -26,7 +30,7 @@ type Host struct {
 	name, id string
 	addr     netip.AddrPort
 	life     int32
-	kept     uint64        // incarnation on its disk
+	kept     disk
 	wakes    time.Duration // when it is woken next
 	nextSeed int
 	left     bool // its member has left
@@ -34,6 +38,8 @@ type Host struct {
 	held     time.Duration // until then its process does not run
 	muted    time.Duration // until then it can neither send nor receive; its process runs
 	cost     time.Duration // that each input takes at most
+	ticked   time.Duration // when it last did what was due
+	spins    int           // how often it did so without time passing
 	inbox    []letter      // what came while it was held up
 }
 
@@ -42,6 +48,8 @@ const (
 	seedsEvery = 15 * time.Second
 	// maxInbox is how many messages the kernel keeps for a process that does not read them.
 	maxInbox = 512
+	// maxSpins is how often a member may have something due at one moment: more is a loop without end.
+	maxSpins = 1000
 )
 
 func newHost(w *World, i int) *Host {
@@ -76,7 +84,8 @@ func (h *Host) Start() {
 	w := h.w
 	h.life++
 	cfg := w.Swim
-	cfg.Name, cfg.ID, cfg.Addr, cfg.Incarnation, cfg.Tags = h.name, h.id, h.addr, h.kept, h.Tags
+	cfg.Name, cfg.ID, cfg.Addr, cfg.Tags = h.name, h.id, h.addr, h.Tags
+	cfg.Incarnation, cfg.EventClock, cfg.QueryClock = h.kept.incarnation, h.kept.eventClock, h.kept.queryClock
 	p, err := gossip.New(gossip.Config{Swim: cfg}, h.rng.Fork(fmt.Sprint(h.life)), w.now)
 	if err != nil {
 		panic(fmt.Sprintf("pool: start %s: %v", h.name, err)) // a trial with a bad configuration
@@ -116,9 +125,9 @@ func (h *Host) Move() {
 	h.addr = h.w.newAddr(h.index)
 }
 
-// Forget loses the incarnation on its disk, and with wipe the node's ID as well.
+// Forget loses what is on its disk, and with wipe the node's ID as well.
 func (h *Host) Forget(wipe bool) {
-	h.kept = 0
+	h.kept = disk{}
 	if wipe {
 		h.newID()
 	}
@@ -183,11 +192,15 @@ func (h *Host) take(m *letter) {
 	}
 }
 
-func (h *Host) streamFailed(to netip.AddrPort) {
+func (h *Host) streamFailed(to netip.AddrPort, refused bool) {
 	if h.isHeld() {
 		return // it has not waited for the answer
 	}
-	h.Pool.StreamFailed(h.w.now, to)
+	if refused {
+		h.Pool.StreamRefused(h.w.now, to)
+	} else {
+		h.Pool.StreamFailed(h.w.now, to)
+	}
 	h.done()
 }
 
@@ -223,6 +236,11 @@ func (h *Host) wake(life int32) {
 
 func (h *Host) tick() {
 	if h.Pool.NextDeadline() <= h.w.now {
+		h.spins++
+		if h.ticked != h.w.now {
+			h.ticked, h.spins = h.w.now, 0
+		}
+		invariant.Check(h.spins < maxSpins, "%s has something to do at %v, however often it does it", h.name, h.w.now)
 		h.Pool.Tick(h.w.now)
 	}
 	h.done()
@@ -234,8 +252,9 @@ func (h *Host) done() {
 	if h.Pool.HasOutput() {
 		out := h.Pool.Output()
 		if out.Incarnation != 0 {
-			h.kept = out.Incarnation
+			h.kept.incarnation = out.Incarnation
 		}
+		h.kept.eventClock, h.kept.queryClock = h.Pool.EventClock(), h.Pool.QueryClock()
 		h.left = h.left || out.Left
 		for i := range out.Sends {
 			w.Post(h, &out.Sends[i])

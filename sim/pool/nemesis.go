@@ -40,6 +40,7 @@ var faults = []fault{
 	{"leave", 2, (*nemesis).leave},
 	{"force-leave", 1, (*nemesis).forceLeave},
 	{"tags", 2, (*nemesis).setTags},
+	{"event", 3, func(n *nemesis, h *Host) { n.t.fire(h) }},
 }
 
 // choose returns the faults of a seed.
@@ -64,17 +65,17 @@ func (n *nemesis) restart(h *Host) {
 	switch n.rng.IntN(6) {
 	case 0:
 		n.mark("restart without incarnation")
-		h.Forget(false)
+		n.t.forget(h, false)
 	case 1:
 		n.mark("restart at a new address")
 		h.Move()
 	case 2:
 		n.mark("restart at a new address without incarnation")
 		h.Move()
-		h.Forget(false)
+		n.t.forget(h, false)
 	case 3:
 		n.mark("restart with an empty disk")
-		h.Forget(true)
+		n.t.forget(h, true)
 	}
 	n.t.start(h)
 }

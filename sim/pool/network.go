@@ -12,6 +12,7 @@ type letter struct {
 	from    int32 // host
 	life    int32 // of the sender
 	stream  bool
+	refused bool // by a machine on which nothing listens
 	source  netip.AddrPort
 	to      netip.AddrPort
 	payload []byte
@@ -116,7 +117,7 @@ func (w *World) arrived(i int32) {
 	}
 	// A machine on which nothing listens refuses; of one that is cut off, TCP gives up after a while.
 	after := w.latency()
-	if to == nil || cut {
+	if m.refused = to != nil && !cut; !m.refused {
 		after = w.rng.Duration(time.Second, 5*time.Second)
 	}
 	w.at(w.now+after, failed, nobody, i)
@@ -126,6 +127,6 @@ func (w *World) arrived(i int32) {
 func (w *World) bounced(i int32) {
 	m := w.letters.take(i)
 	if from := w.Hosts[m.from]; from.up() && from.life == m.life {
-		from.streamFailed(m.to)
+		from.streamFailed(m.to, m.refused)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // peace returns what a healed pool is put to, one thing after the other. From its first phase on nobody who is well may be
 // taken for dead.
 func (t *Trial) peace() []func() {
-	return []func(){t.quiet, t.brokenLink, t.slowness, t.reunion, t.failure, t.lostRestart, t.slander, t.departure, t.forgetting}
+	return []func(){t.quiet, t.events, t.brokenLink, t.slowness, t.reunion, t.failure, t.lostRestart, t.slander, t.departure, t.forgetting}
 }
 
 // quiet lets those recover that were slow, and then nothing may happen any more: members are probed in rounds, and tell one
@@ -40,6 +40,35 @@ func (t *Trial) quiet() {
 			t.checks.fail("rest", fmt.Errorf("%s has %d updates to tell, and a health score of %d, after %v in which nothing happened", h.name, s.Queued, s.Health, lasts))
 		}
 	}
+}
+
+// events fires a few user events: each member handles each of them, once.
+func (t *Trial) events() {
+	var fired []string
+	for range 1 + t.rng.IntN(20) {
+		fired = append(fired, t.fire(t.any()))
+		t.w.Run(t.rng.Duration(0, 100*time.Millisecond))
+	}
+	missed := ""
+	_, ok := t.w.Until(t.bounds.Spread(), 100*time.Millisecond, func() bool {
+		missed = t.missed(fired)
+		return missed == ""
+	})
+	if !ok {
+		t.checks.fail("events", fmt.Errorf("%v after the last of %d events, %s", t.bounds.Spread(), len(fired), missed))
+	}
+}
+
+// missed names a member that has not handled all events.
+func (t *Trial) missed(fired []string) string {
+	for _, h := range t.w.Hosts {
+		for _, e := range fired {
+			if h.Up() && t.checks.events.Missed(h.name, e) {
+				return fmt.Sprintf("%s has not handled %s", h.name, e)
+			}
+		}
+	}
+	return ""
 }
 
 // calm begins the time in which nobody who is well may be taken for dead.
@@ -110,7 +139,8 @@ func (t *Trial) recover() {
 }
 
 // reunion splits the pool until both parts take the other one for dead, and a little longer. When they meet, each member
-// hears that it is dead; it gets the time to refute before anybody in its own part believes that.
+// hears that it is dead; it gets the time to refute before anybody in its own part believes that. Where members are forgotten
+// early, the parts forget one another as well, and meet without a word from their seeds.
 func (t *Trial) reunion() {
 	w := t.w
 	if len(w.Hosts) < 4 {
@@ -124,25 +154,62 @@ func (t *Trial) reunion() {
 	w.Cut(1, 0)
 	// They find out in time, and the news have been told.
 	w.Run(t.bounds.Detection() + 2*w.Swim.GossipToTheDead)
+	within := t.bounds.Convergence(seedsEvery, len(t.seeds))
+	if w.Swim.ReconnectTimeout < longMemory {
+		w.Run(w.Swim.ReconnectTimeout)
+		t.seed(nil)
+		// All members of a part together ask about one exile in each interval.
+		within += 30 * w.Swim.ReconnectInterval
+	}
 	w.Mend()
 	t.calm()
-	t.agree("convergence", t.bounds.Convergence(seedsEvery, 3), "a partition")
+	t.agree("convergence", within, "a partition")
+	t.seed(t.seeds)
 	t.recover()
 }
 
-// failure kills a member: all know it in time. Nobody blames itself, for the others say that they got no answer either.
+// failure kills a member: all know it in time. Nobody blames itself, for the others say that they got no answer either
+// (Lifeguard section IV-A).
 func (t *Trial) failure() {
 	h := t.any()
 	h.Crash()
-	t.agree("completeness", t.bounds.Completeness(), h.name+" crashed")
-	t.checks.resurrection.Agreed(h.name)
-	for _, o := range t.w.Hosts {
-		if o.Up() && len(t.w.Hosts) > 3 && o.Pool.Stats().Health > 0 {
-			t.checks.fail("local health", fmt.Errorf("%s has a health score of %d because %s crashed; all others answer", o.name, o.Pool.Stats().Health, h.name))
+	began := t.w.now
+	var blamed string
+	var suspected, known time.Duration
+	_, ok := t.w.Until(t.bounds.Completeness(), 100*time.Millisecond, func() bool {
+		for _, o := range t.w.Hosts {
+			if o.Up() && o.Pool.Stats().Health > 0 {
+				blamed = fmt.Sprintf("%s has a health score of %d", o.name, o.Pool.Stats().Health)
+			}
+			suspected = t.firstToTake(suspected, o, h, swim.StateSuspect)
+			known = t.firstToTake(known, o, h, swim.StateDead)
 		}
+		return t.w.disagreement() == ""
+	})
+	if !ok {
+		t.checks.fail("completeness", fmt.Errorf("%v after %s crashed: %s", t.bounds.Completeness(), h.name, t.w.disagreement()))
 	}
+	t.w.logf("%s was suspected %v after it crashed, and taken for dead after %v", h.name, suspected-began, known-began)
+	if took := known - suspected; took > t.bounds.Doubt() {
+		t.checks.fail("completeness", fmt.Errorf("%s was taken for dead %v after it was suspected, in spite of all who confirmed that: %v is the most", h.name, took, t.bounds.Doubt()))
+	}
+	if blamed != "" && len(t.w.Hosts) > 3 {
+		t.checks.fail("local health", fmt.Errorf("%s, because %s crashed; all others answer", blamed, h.name))
+	}
+	t.checks.resurrection.Agreed(h.name)
 	t.newcomer(h)
 	t.w.Run(t.rng.Duration(0, 20*time.Second))
+}
+
+// firstToTake returns the time since when somebody takes h for what is asked: at, if it is set, or now if o does.
+func (t *Trial) firstToTake(at time.Duration, o, h *Host, s swim.State) time.Duration {
+	if at != 0 || !o.Up() {
+		return at
+	}
+	if m, ok := o.Pool.Member(h.name); ok && m.State == s {
+		return t.w.now
+	}
+	return 0
 }
 
 // newcomer starts another member again: it learns who has failed, from whom it joins.
@@ -166,7 +233,7 @@ func (t *Trial) newcomer(dead *Host) {
 // lostRestart starts it again with its incarnation lost, maybe elsewhere: all believe that.
 func (t *Trial) lostRestart() {
 	h := t.w.Hosts[slices.IndexFunc(t.w.Hosts, func(h *Host) bool { return !h.Up() })]
-	h.Forget(t.rng.Chance(1, 4))
+	t.forget(h, t.rng.Chance(1, 4))
 	if t.rng.Chance(1, 2) {
 		h.Move()
 	}
@@ -204,7 +271,9 @@ func (t *Trial) slander() {
 func (t *Trial) departure() {
 	h := t.any()
 	h.Do(func(p *gossip.Pool, now time.Duration) { p.Leave(now) })
-	t.w.Run(t.w.Swim.LeaveTimeout + time.Second)
+	if _, ok := t.w.Until(t.w.Swim.LeaveTimeout, 10*time.Millisecond, func() bool { return h.left }); !ok {
+		t.checks.fail("departure", fmt.Errorf("%s has not left after %v", h.name, t.w.Swim.LeaveTimeout))
+	}
 	h.Crash()
 	t.agree("completeness", t.bounds.Spread(), h.name+" left")
 	for _, o := range t.w.Hosts {

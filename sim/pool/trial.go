@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"concord/gossip"
 	"concord/internal/prng"
 	own "concord/sim/pool/invariants"
 	"concord/swim"
@@ -17,7 +18,12 @@ type Trial struct {
 	checks *checks
 	bounds own.Bounds
 	met    map[string]int
+	seeds  []*Host
+	fired  int // user events
 }
+
+// longMemory is for how long failed members are remembered in some trials.
+const longMemory = 20 * time.Minute
 
 // Report is what came of a trial.
 type Report struct {
@@ -68,17 +74,25 @@ func newTrial(seed uint64, log func(format string, args ...any)) *Trial {
 	}
 	o.Swim.ReconnectInterval = 10 * time.Second
 	o.Swim.ReconnectTimeout = rng.Duration(45*time.Second, 90*time.Second)
+	if rng.Chance(1, 4) {
+		o.Swim.ReconnectTimeout = longMemory // so that the parts of a pool remember one another for longer than a partition lasts
+	}
 	o.Swim.TombstoneTimeout = rng.Duration(30*time.Second, 90*time.Second)
 	o.Swim.GossipToTheDead = 15 * time.Second
 	c := newChecks(o.Swim, o.Hosts)
 	t := &Trial{rng: rng, checks: c, bounds: own.Bounds{Swim: o.Swim, N: o.Hosts}, met: map[string]int{}}
 	t.w = New(o, c, log)
 	c.w = t.w
-	seeds := t.w.Hosts[:min(3, o.Hosts)]
+	t.seeds = t.w.Hosts[:min(3, o.Hosts)]
+	t.seed(t.seeds)
+	return t
+}
+
+// seed tells all hosts whom to join.
+func (t *Trial) seed(seeds []*Host) {
 	for _, h := range t.w.Hosts {
 		h.Seeds = seeds
 	}
-	return t
 }
 
 func (t *Trial) any() *Host { return t.w.Hosts[t.rng.IntN(len(t.w.Hosts))] }
@@ -86,6 +100,28 @@ func (t *Trial) any() *Host { return t.w.Hosts[t.rng.IntN(len(t.w.Hosts))] }
 func (t *Trial) start(h *Host) {
 	t.checks.resurrection.Started(h.name)
 	h.Start()
+}
+
+// forget takes away a host's disk.
+func (t *Trial) forget(h *Host, wipe bool) {
+	h.Forget(wipe)
+	t.checks.events.Lost(h.name)
+	t.checks.incarnations.Lost(h.name)
+}
+
+// fire lets a host fire a user event, and returns which.
+func (t *Trial) fire(h *Host) string {
+	if !h.Up() {
+		return ""
+	}
+	t.fired++
+	event := fmt.Sprintf("%s/%d", h.name, t.fired)
+	h.Do(func(p *gossip.Pool, now time.Duration) {
+		if err := p.FireEvent(now, "trial", []byte(event), false); err != nil {
+			t.checks.fail("events", fmt.Errorf("%s cannot fire an event: %w", h.name, err))
+		}
+	})
+	return event
 }
 
 func (t *Trial) form() {
@@ -142,5 +178,5 @@ func (t *Trial) agree(checker string, within time.Duration, of string) {
 }
 
 func (t *Trial) converge() {
-	t.agree("convergence", t.bounds.Convergence(seedsEvery, 3), "the last fault")
+	t.agree("convergence", t.bounds.Convergence(seedsEvery, len(t.seeds)), "the last fault")
 }

@@ -39,15 +39,17 @@ func (b Bounds) round() time.Duration { return time.Duration(2*b.N) * b.Swim.Pro
 // gone.
 func (b Bounds) Confirmed() bool { return b.N-2 > b.Swim.SuspicionMult-2 }
 
-// Detection is when all who probe it have found out that a member crashed: it is suspected after a round, for the longest
-// timeout at most, but once all others have failed to reach it as well, for the shortest (Lifeguard section IV-B).
-func (b Bounds) Detection() time.Duration {
-	suspected := MaxTimeout(&b.Swim, b.N)
-	if b.Confirmed() {
-		suspected = min(suspected, b.round()+MinTimeout(&b.Swim, b.N))
+// Doubt is for how long a member that crashed is suspected: for the longest timeout at most, but once all others have failed
+// to reach it as well, for the shortest (Lifeguard section IV-B).
+func (b Bounds) Doubt() time.Duration {
+	if !b.Confirmed() {
+		return MinTimeout(&b.Swim, b.N) + 2*b.Swim.ProbeInterval
 	}
-	return b.round() + suspected
+	return min(MaxTimeout(&b.Swim, b.N), b.round()+MinTimeout(&b.Swim, b.N)) + 2*b.Swim.ProbeInterval
 }
+
+// Detection is when all who probe it have found out that a member crashed: it is suspected after a round.
+func (b Bounds) Detection() time.Duration { return b.round() + b.Doubt() }
 
 // Completeness is when all know that a member crashed. The first to suspect tells the others, so that in practice it is
 // far sooner: docs/gossip.md has the distribution.
