@@ -111,6 +111,8 @@ func (p *Pool) handlesQuestion(q *swim.Question) bool {
 	}
 	if op, ok := keyOpOf(q.Name); ok {
 		p.onKeyQuery(op, q)
+	} else if q.Name == conflictQuery {
+		p.onNameQuery(q)
 	}
 	return true // another internal one needs no more than the core's acknowledgement, or is not known to this release
 }

@@ -36,6 +36,7 @@ type Agent struct {
 	subs    subscribers
 	server  *ipc.Server
 	snap    *snapshot.File // touched by the goroutine of work only; nil without
+	names   conflicts
 	wg      sync.WaitGroup
 	ctx     context.Context // ends with the agent
 	cancel  context.CancelFunc
@@ -147,7 +148,7 @@ func (a *Agent) startPool(remembered *snapshot.State) (err error) {
 // onOutput takes what the pool tells, in the pool's loop.
 func (a *Agent) onOutput(o *gossip.Output) {
 	a.replies.take(o)
-	a.inbox.put(o)
+	a.inbox.put(o, a.cfg.NodeName)
 }
 
 // call runs f with the pool.

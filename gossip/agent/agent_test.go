@@ -341,3 +341,49 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 	require.Equal(t, subscriberQueue, n)
 }
+
+// Of two agents with one name the one goes that the others do not know.
+func TestNameConflict(t *testing.T) {
+	t.Parallel()
+	others := []*member{start(t, "-node", "a"), start(t, "-node", "b"), start(t, "-node", "c")}
+	x, y := start(t, "-node", "x"), start(t, "-node", "x")
+	for _, o := range others[1:] {
+		o.join(others[0])
+	}
+	x.join(others[0])
+	require.Eventually(t, func() bool { return strings.Contains(others[2].shown(), "x alive") }, patience, time.Millisecond)
+	n, err := y.rpc.Join([]string{others[1].Addr().String()}, false)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	for _, o := range others {
+		require.Eventually(t, func() bool {
+			stats, err := o.rpc.Stats()
+			require.NoError(t, err)
+			return stats["serf"]["conflicts"] != "0"
+		}, patience, time.Millisecond, "it has heard of both")
+	}
+	known, err := others[2].rpc.Members(ipc.Filter{Name: "x"})
+	require.NoError(t, err)
+	winner, loser := x, y
+	if known[0].Port == y.Addr().Port() {
+		winner, loser = y, x
+	}
+	winner.resolveName()
+	select {
+	case <-winner.Done():
+		t.Fatal("the one that the others know goes")
+	default:
+	}
+	loser.resolveName()
+	<-loser.Done()
+	require.Equal(t, 1, loser.ExitCode())
+}
+
+// Whoever comes back at another address is in conflict with its former life until that has failed, and no longer.
+func TestConflictOfAMoment(t *testing.T) {
+	t.Parallel()
+	var c conflicts
+	require.False(t, c.again(0))
+	require.False(t, c.again(forgetConflict))
+	require.True(t, c.again(forgetConflict+time.Minute))
+}

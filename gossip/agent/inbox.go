@@ -33,14 +33,16 @@ type batch struct {
 	questions   []swim.Question
 	keyrings    []gossip.SaveKeyring // the pool has few at a time
 	incarnation uint64
+	conflict    bool // another node has this agent's name
 	dropped     int
 	closed      bool
 }
 
 func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
 
-func (i *inbox) put(o *gossip.Output) {
-	if len(o.Events)+len(o.UserEvents)+len(o.Questions)+len(o.SaveKeyrings) == 0 && o.Incarnation == 0 {
+func (i *inbox) put(o *gossip.Output, name string) {
+	conflict := slices.ContainsFunc(o.Notices, func(n swim.Notice) bool { return n.Level == swim.Error && n.Member == name })
+	if len(o.Events)+len(o.UserEvents)+len(o.Questions)+len(o.SaveKeyrings) == 0 && o.Incarnation == 0 && !conflict {
 		return
 	}
 	i.mu.Lock()
@@ -66,6 +68,7 @@ func (i *inbox) put(o *gossip.Output) {
 			b.dropped++
 		}
 	}
+	b.conflict = b.conflict || conflict
 	b.keyrings = append(b.keyrings, o.SaveKeyrings...)
 	b.incarnation = max(b.incarnation, o.Incarnation)
 	i.signal()
@@ -111,6 +114,9 @@ func (a *Agent) work() {
 		a.saveKeyrings(b.keyrings)
 		a.remember(&b)
 		a.take(now, c, &b)
+		if b.conflict && a.names.again(now) && !a.cfg.DisableResolution {
+			a.wg.Go(a.resolveName)
+		}
 		if b.closed {
 			now = tick.Never // nothing more will come
 		}

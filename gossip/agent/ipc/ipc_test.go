@@ -235,7 +235,22 @@ func TestQuery(t *testing.T) {
 	require.Equal(t, []string{fmt.Sprintf("query %+v", q)}, r.asked)
 }
 
-// events reads what a stream brings.
+// A client that is gone does not keep the server from ending, though its query goes on.
+func TestQueryOfNobody(t *testing.T) {
+	t.Parallel()
+	r := serve(t, "127.0.0.1:0", "")
+	_, err := dial(t, r.addr, "").Query(Query{Name: "slow"})
+	require.NoError(t, err)
+	closed := make(chan struct{})
+	go func() { r.Server.Close(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the server waits for a query")
+	}
+}
+
+// next reads what a stream brings.
 func (c *Client) next(t *testing.T, v any) {
 	require.NoError(t, c.header())
 	require.NoError(t, c.c.read(v))

@@ -118,12 +118,25 @@ func (s *session) query(seq uint64) error {
 	// The answers have to come after this.
 	err = s.answer(seq, nil, nil)
 	s.wg.Go(func() {
-		for r := range records {
-			s.send(seq, &r)
-		}
+		s.sendRecords(seq, records)
 		<-s.asking
 	})
 	return err
+}
+
+// sendRecords sends what comes of a query until it is over or the client gone: nobody waits for the end of a query then.
+func (s *session) sendRecords(seq uint64, records <-chan QueryRecord) {
+	for {
+		select {
+		case r, more := <-records:
+			if !more {
+				return
+			}
+			s.send(seq, &r)
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 // watch begins to send the log, with the number of the request.
