@@ -22,7 +22,7 @@ func measureApart(o options, s system, size, round int) (c cell, err error) {
 		return c, err
 	}
 	cmd := exec.Command(exe, "members", cellCommand, "-only", s.name, "-sizes", strconv.Itoa(size), "-seed", strconv.Itoa(round),
-		"-kills", strconv.Itoa(o.kills), "-rest", o.rest.String(), "-busy", o.busy.String(), "-burners", strconv.Itoa(o.burners), "-profile", o.profile)
+		"-kills", strconv.Itoa(o.kills), "-rest", o.rest.String(), "-busy", o.busy.String(), "-burners", strconv.Itoa(o.burners), "-profile", o.profile, "-coordinates="+strconv.FormatBool(o.coordinates))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -20,10 +20,10 @@ type own struct {
 	joined chan error
 }
 
-func startConcord(name string, r *recorder) (member, error) {
+func startConcord(o options, name string, r *recorder) (member, error) {
 	m := &own{seen: r, joined: make(chan error, 16)}
 	cfg := swim.LAN()
-	cfg.Name, cfg.ID = name, uuid.NewString()
+	cfg.Name, cfg.ID, cfg.Coordinates = name, uuid.NewString(), o.coordinates
 	seed := fnv.New64a()
 	seed.Write([]byte(cfg.ID))
 	var err error

@@ -97,7 +97,7 @@ func measure(o options, s system, size int) (c cell, err error) {
 	p := &pool{rng: rand.New(rand.NewPCG(uint64(o.seed), uint64(size)))}
 	defer p.close()
 	memory, goroutines := footprint()
-	if err = p.form(s, size, &c); err != nil {
+	if err = p.form(o, s, size, &c); err != nil {
 		return c, err
 	}
 	if o.rest > 0 {
@@ -131,12 +131,12 @@ func footprint() (memory, goroutines float64) {
 }
 
 // form starts the members, each of which joins through a random earlier one.
-func (p *pool) form(s system, size int, c *cell) error {
+func (p *pool) form(o options, s system, size int, c *cell) error {
 	began := time.Now()
 	for i := range size {
 		at := seat{name: fmt.Sprintf("member-%04d", i), seen: &recorder{failed: map[string]time.Time{}}}
 		var err error
-		if at.member, err = s.start(at.name, at.seen); err != nil {
+		if at.member, err = s.start(o, at.name, at.seen); err != nil {
 			return err
 		}
 		p.seats = append(p.seats, at)

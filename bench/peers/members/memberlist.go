@@ -16,7 +16,7 @@ type listed struct {
 	trans *counting
 }
 
-func startMemberlist(name string, r *recorder) (member, error) {
+func startMemberlist(_ options, name string, r *recorder) (member, error) {
 	quiet := log.New(io.Discard, "", 0)
 	nt, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{"127.0.0.1"}, Logger: quiet})
 	if err != nil {

@@ -35,7 +35,7 @@ type options struct {
 	rest, busy             time.Duration
 	sizes                  []int
 	systems                []system
-	json                   bool
+	json, coordinates      bool
 	seed                   int64 // of the choices in a cell
 	history, profile       string
 }
@@ -43,7 +43,7 @@ type options struct {
 // system is what takes part: a name and how a member of it is started.
 type system struct {
 	name  string
-	start func(name string, r *recorder) (member, error)
+	start func(o options, name string, r *recorder) (member, error)
 }
 
 var systems = []system{{"memberlist", startMemberlist}, {"concord", startConcord}}
@@ -97,6 +97,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.burners, "burners", 64, "threads that compete for the processors meanwhile")
 	sizes := fs.String("sizes", "16,64,128", "members of the pools, a list")
 	only := fs.String("only", "", "concord or memberlist (default both)")
+	fs.BoolVar(&o.coordinates, "coordinates", false, "let Concord's members keep network coordinates, as agents do and memberlist does not")
 	fs.StringVar(&o.profile, "profile", "", "write a CPU profile of the pool measured last, at rest, to this file")
 	fs.Int64Var(&o.seed, "seed", 0, "where the choices of whom to join and to kill begin; each round has the next one")
 	fs.BoolVar(&o.json, "json", false, "add the figures to the history as a line of JSON")

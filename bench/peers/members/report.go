@@ -166,7 +166,7 @@ func (r *results) printUnnoticed(out io.Writer) {
 func (r *results) append(path string, about map[string]any, o options) error {
 	line := maps.Clone(about)
 	maps.Copy(line, map[string]any{"benchmark": "members", "rounds": o.rounds, "kills": o.kills, "rest_s": o.rest.Seconds(),
-		"busy_s": o.busy.Seconds(), "burners": o.burners, "rows": r.rows()})
+		"busy_s": o.busy.Seconds(), "burners": o.burners, "coordinates": o.coordinates, "rows": r.rows()})
 	text, err := json.Marshal(line)
 	if err != nil {
 		return err
