@@ -127,7 +127,6 @@ func TestProblems(t *testing.T) {
 		"preset":                {`{"gossip_lan": {"preset": "turbo"}}`, "gossip_lan.preset: \"turbo\" is none: choose lan, wan or fast"},
 		"timing":                {`{"gossip_wan": {"probe_timeout": "6s"}}`, "gossip_wan: swim: "},
 		"reconnect":             {`{"reconnect_timeout_wan": "1h"}`, "reconnect_timeout_wan must be >= 8h0m0s"},
-		"wan join of a client":  {`{"retry_join_wan": ["a"]}`, "only a server with ports.serf_wan is in the WAN pool"},
 		"wan everywhere":        {`{"advertise_addr_wan": "0.0.0.0"}`, "others could not reach the agent"},
 		"acl":                   {`{"acl": {"enabled": true}}`, "Concord has no ACLs"},
 		"script check":          {`{"check": {"name": "c", "args": ["true"], "interval": "10s"}}`, "not supported"},
@@ -184,6 +183,13 @@ func TestJoiningOfBothPools(t *testing.T) {
 	rt := load(t, "-server", "-join", "a", "-join-wan", "b", "-retry-join-wan", "c", "-retry-interval-wan", "3s", "-retry-max-wan", "4")
 	require.Equal(t, Joining{Start: []string{"a"}, RetryInterval: 30 * time.Second}, rt.JoinLAN)
 	require.Equal(t, Joining{Start: []string{"b"}, Retry: []string{"c"}, RetryInterval: 3 * time.Second, RetryMax: 4}, rt.JoinWAN)
+}
+
+func TestClientsDoNotJoinTheWAN(t *testing.T) {
+	t.Parallel()
+	_, warnings, err := Load([]string{"-node", "n1", "-bind", "127.0.0.1", "-data-dir", "/data", "-retry-join-wan", "a"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"start_join_wan and retry_join_wan do nothing: only a server with ports.serf_wan is in the WAN pool"}, warnings)
 }
 
 // Every problem is reported at once, a line each.

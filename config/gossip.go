@@ -153,7 +153,7 @@ func (b *builder) joining() {
 	o.JoinWAN = b.join("_wan", r.StartJoinWAN, r.RetryJoinWAN, r.RetryIntervalWAN, r.RetryMaxWAN)
 	o.Rejoin = or(r.RejoinAfterLeave, false)
 	if given := len(o.JoinWAN.Start) + len(o.JoinWAN.Retry); given > 0 && (!o.Server || o.SerfWANPort < 0) {
-		b.fail("start_join_wan and retry_join_wan: only a server with ports.serf_wan is in the WAN pool")
+		b.warn("start_join_wan and retry_join_wan do nothing: only a server with ports.serf_wan is in the WAN pool")
 	}
 }
 

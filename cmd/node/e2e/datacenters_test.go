@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"testing"
 	"time"
@@ -213,10 +214,11 @@ func TestWANPartition(t *testing.T) {
 	}
 	t.Parallel()
 	b := testcluster.NewBorder(t)
-	one, two := b.StartDatacenter("dc1", "127.0.1.1", wanTiming), b.StartDatacenter("dc2", "127.0.1.2", wanTiming)
+	one := b.StartDatacenter("dc1", "127.0.1.1", wanTiming)
+	joining := map[string]any{"retry_join_wan": []string{fmt.Sprintf("127.0.1.1:%d", one.Servers[0].WAN)}, "retry_interval_wan": "200ms"}
+	maps.Copy(joining, wanTiming)
+	two := b.StartDatacenter("dc2", "127.0.1.2", joining)
 	all := append(append([]*testcluster.Agent{}, one.Servers...), two.Servers...)
-	out, code := one.Servers[0].Run("join", "-wan", fmt.Sprintf("127.0.1.2:%d", two.Servers[0].WAN))
-	require.Zero(t, code, out)
 	for _, p := range all {
 		seesAll(t, p, 6)
 	}
