@@ -163,7 +163,8 @@ func (in *bytesSource) packet(n *Node) Packet {
 	if in.next()%4 == 0 {
 		c := coordinate.New()
 		c.Vec[0], c.Height = float64(int8(in.next()))/10, float64(int8(in.next()))/10
-		p.Message.Coordinate = c.Pack()[:max(1, coordinate.PackedSize-int(in.next()%2))]
+		packed := c.Pack()
+		p.Message.Coordinate = packed[:len(packed)-int(in.next()%2)]
 	}
 	switch in.next() % 4 {
 	case 0:

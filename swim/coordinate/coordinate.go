@@ -123,49 +123,72 @@ func (c *Coordinate) Moved(from *Coordinate) time.Duration {
 // mul is a product that is rounded before anything is added to it.
 func mul(a, b float64) float64 { return float64(a * b) }
 
-// PackedSize is the size in bytes of a packed coordinate.
-const PackedSize = 1 + 4*fields
+// MaxPacked is the largest size in bytes of a packed coordinate. Those of a datacenter have about half of it.
+const MaxPacked = 1 + 4*fields
 
 // fields is the number of numbers that a coordinate has.
 const fields = Dimensions + 3
 
-// singles are the numbers of a coordinate in single precision, good for a microsecond in ten seconds.
-type singles [fields]float32
+// resolution is how many units of a packed number a second has, and errors are in as many parts of one.
+const resolution = 1e6
 
-func (c *Coordinate) singles() (s singles) {
-	for i, x := range c.Vec {
-		s[i] = float32(x)
-	}
-	s[Dimensions], s[Dimensions+1], s[Dimensions+2] = float32(c.Error), float32(c.Adjustment), float32(c.Height)
-	return s
+func (c *Coordinate) numbers() (all [fields]float64) {
+	copy(all[:], c.Vec[:])
+	all[Dimensions], all[Dimensions+1], all[Dimensions+2] = c.Error, c.Adjustment, c.Height
+	return all
 }
 
-func (s *singles) coordinate() (c Coordinate) {
-	for i := range c.Vec {
-		c.Vec[i] = float64(s[i])
-	}
-	c.Error, c.Adjustment, c.Height = float64(s[Dimensions]), float64(s[Dimensions+1]), float64(s[Dimensions+2])
+func fromNumbers(all [fields]float64) (c Coordinate) {
+	copy(c.Vec[:], all[:])
+	c.Error, c.Adjustment, c.Height = all[Dimensions], all[Dimensions+1], all[Dimensions+2]
 	return c
 }
 
-// Pack returns the coordinate as members tell it one another: the number of dimensions, and the numbers in single precision.
+// Pack returns a valid coordinate as members tell it one another: the number of dimensions, and the numbers in microseconds, small
+// ones in fewer bytes. It is in most of the packets that a pool at rest sends.
 func (c *Coordinate) Pack() []byte {
-	b := append(make([]byte, 0, PackedSize), Dimensions)
-	for _, x := range c.singles() {
-		b = binary.BigEndian.AppendUint32(b, math.Float32bits(x))
+	b := append(make([]byte, 0, MaxPacked), Dimensions)
+	for _, x := range c.numbers() {
+		b = binary.AppendVarint(b, int64(math.Round(mul(x, resolution))))
 	}
 	return b
 }
 
-// Unpack returns the coordinate that Pack wrote. The error wraps ErrCoordinate if no member can have it.
+// Unpack returns the coordinate that Pack wrote, to the microsecond. The error wraps ErrCoordinate if no member can have it.
 func Unpack(b []byte) (Coordinate, error) {
-	if len(b) != PackedSize || b[0] != Dimensions {
-		return Coordinate{}, fmt.Errorf("%w: a coordinate has %d dimensions in %d bytes", ErrCoordinate, Dimensions, PackedSize)
+	if len(b) == 0 || b[0] != Dimensions {
+		return Coordinate{}, fmt.Errorf("%w: it must have %d dimensions", ErrCoordinate, Dimensions)
 	}
-	var s singles
-	for i := range s {
-		s[i] = math.Float32frombits(binary.BigEndian.Uint32(b[1+4*i:]))
+	b = b[1:]
+	var all [fields]float64
+	for i := range all {
+		units, n := binary.Varint(b)
+		if n <= 0 {
+			return Coordinate{}, fmt.Errorf("%w: a number is missing", ErrCoordinate)
+		}
+		all[i], b = float64(units)/resolution, b[n:]
 	}
-	c := s.coordinate()
+	if len(b) > 0 {
+		return Coordinate{}, fmt.Errorf("%w: there is more behind it", ErrCoordinate)
+	}
+	c := fromNumbers(all)
 	return c, c.Validate()
+}
+
+// singles are the numbers of a coordinate in single precision, good for a microsecond in ten seconds, to remember many.
+type singles [fields]float32
+
+func (c *Coordinate) singles() (s singles) {
+	for i, x := range c.numbers() {
+		s[i] = float32(x)
+	}
+	return s
+}
+
+func (s *singles) coordinate() Coordinate {
+	var all [fields]float64
+	for i, x := range s {
+		all[i] = float64(x)
+	}
+	return fromNumbers(all)
 }

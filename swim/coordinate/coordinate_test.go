@@ -84,6 +84,7 @@ func TestUpdateIsBounded(t *testing.T) {
 			packed, err := Unpack(own.Pack())
 			require.NoError(t, err, "what is told must be accepted")
 			require.Less(t, moved(own, packed), 1e-5)
+			require.LessOrEqual(t, len(own.Pack()), MaxPacked)
 		}
 	})
 }
@@ -196,14 +197,14 @@ func TestPeersAreThoseHeardLast(t *testing.T) {
 
 // FuzzUnpack: what comes from another member is refused or a coordinate that survives being passed on.
 func FuzzUnpack(f *testing.F) {
-	for seed := range 10 {
+	for seed := range 20 {
 		c := genValid.Example(seed)
 		f.Add(c.Pack())
-		c = genAny.Example(seed)
-		f.Add(c.Pack())
 	}
+	origin := New()
+	f.Add(origin.Pack())
 	f.Add([]byte{})
-	f.Add(make([]byte, PackedSize))
+	f.Add(make([]byte, MaxPacked))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := Unpack(b)
 		if err != nil {
@@ -211,8 +212,26 @@ func FuzzUnpack(f *testing.F) {
 			return
 		}
 		require.NoError(t, c.Validate())
-		require.Equal(t, b, c.Pack())
+		again, err := Unpack(c.Pack())
+		require.NoError(t, err)
+		require.Equal(t, c, again)
 	})
+}
+
+func TestPackedSize(t *testing.T) {
+	t.Parallel()
+	near, far := New(), Coordinate{Error: MaxError, Height: bound, Adjustment: -bound}
+	for i := range near.Vec {
+		near.Vec[i], far.Vec[i] = -0.003, bound
+	}
+	require.Len(t, near.Pack(), 23)
+	require.LessOrEqual(t, len(far.Pack()), MaxPacked)
+	for n := range near.Pack() {
+		_, err := Unpack(near.Pack()[:n])
+		require.ErrorIs(t, err, ErrCoordinate)
+	}
+	_, err := Unpack(append(near.Pack(), 0))
+	require.ErrorIs(t, err, ErrCoordinate)
 }
 
 // TestNoFusedProducts: on machines that can, Go makes one instruction of a product and a sum, which
