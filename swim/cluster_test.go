@@ -292,6 +292,24 @@ func TestLeave(t *testing.T) {
 	w.until(3*time.Second, "back", w.agree(0))
 }
 
+// Whoever left and is started again does not come back without being told to, however soon.
+func TestWhoLeftStaysAway(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		w := newNetwork(t, seed)
+		w.cluster(4, Config{})
+		w.run(5 * time.Second)
+		p := w.peers[2]
+		w.do(p, p.Leave)
+		w.until(5*time.Second, "left", func() bool { return p.left })
+		w.crash(p)
+		w.start(p)
+		w.run(time.Minute)
+		require.Len(t, p.Members(), 1, "seed %d", seed)
+		require.Zero(t, w.peers[0].count(EventReap))
+	}
+}
+
 func TestLeaveAlone(t *testing.T) {
 	t.Parallel()
 	w := newNetwork(t, 42)

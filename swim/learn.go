@@ -171,7 +171,8 @@ func (n *Node) depart(m *member, told uint64) {
 		n.failed++
 	}
 	list, next := recent, since+n.cfg.GossipToTheDead
-	if next <= n.now {
+	if next <= n.now || m.claim.State == StateLeft && m.claim.From == m.claim.Name {
+		// Who left of its own accord has nothing to refute: news would bring back one that is started again.
 		list, next = gone, since+n.reapAfter(m.claim.State)
 	}
 	n.table.move(m, list, n.rng)

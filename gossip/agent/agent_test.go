@@ -203,6 +203,7 @@ func TestSnapshot(t *testing.T) {
 		require.NoError(t, a.rpc.Event(fmt.Sprint("old", i), nil, false))
 		b.await(fmt.Sprint("user-event: old", i))
 	}
+	args = append(args, "-bind", b.Addr().String())
 	b.stop() // without leaving
 	require.NoError(t, a.rpc.Event("meanwhile", nil, false))
 
