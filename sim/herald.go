@@ -42,7 +42,7 @@ func (x *herald) next() {
 func (x *herald) fire(h *Host) string {
 	x.count++
 	e := userevent.Event{ID: "event-" + strconv.Itoa(x.count), Name: "sim", Payload: []byte(h.name)}
-	x.w.checks.events.Fired(e.ID)
+	x.w.checks.events.Fired(e.ID, x.w.now)
 	h.input(func() {
 		if err := h.node.FireEvent(e); err != nil && !h.leaving {
 			x.w.fail("core", "%s cannot fire an event: %v", h.name, err)
@@ -54,7 +54,7 @@ func (x *herald) fire(h *Host) string {
 // Event takes a user event that reached the node.
 func (h *Host) Event(e userevent.Event) {
 	h.w.cover("event delivered")
-	h.w.checks.verify("events", h.w.checks.events.Delivered(e.ID, h.name))
+	h.w.checks.verify("events", h.w.checks.events.Delivered(e.ID, h.name, h.born))
 }
 
 // announce fires events in a cluster at rest: each reaches everybody.

@@ -38,7 +38,8 @@ type Host struct {
 	rng        *prng.Rand
 
 	state     hostState
-	epoch     int // counts the node's lives: what an earlier life asked for is not answered
+	born      time.Duration // when this life began
+	epoch     int           // counts the node's lives: what an earlier life asked for is not answered
 	drift     int64
 	clock     clock
 	slow      time.Duration // that each input takes
@@ -159,6 +160,7 @@ func (h *Host) boot() error {
 	}
 	h.epoch++
 	h.endSpan("down")
+	h.born = h.w.now
 	h.state, h.wake, h.busy, h.leaving = hostUp, never, 0, false
 	h.clock = clock{world: h.w.now, rate: h.drift}
 	h.waiting = map[uint64]func(*wire.Response){}

@@ -24,6 +24,18 @@ const maxCasts = 1024
 
 func (q *casts) len() int { return q.count }
 
+// counts returns the numbers of events and queries.
+func (q *casts) counts() (events, queries int) {
+	for _, round := range q.rounds {
+		for _, c := range round {
+			if c.event != nil {
+				events++
+			}
+		}
+	}
+	return events, q.count - events
+}
+
 func (q *casts) clear() { *q = casts{} }
 
 // put queues c and tells whether another had to go for it.

@@ -46,6 +46,7 @@ type heardEvent struct {
 	fired     time.Duration // on this node's clock
 	until     time.Duration // how long it waits for the one before it
 	delivered bool
+	skipped   bool // because it was fired before this member began
 }
 
 // told returns the event as it is told at the given time.
@@ -138,12 +139,32 @@ func (n *Node) deliverEvent(h *heardEvent) {
 	for h != nil {
 		h.delivered = true
 		if h.fired < n.events.since {
+			h.skipped = true
 			n.stats.EventsOld++
 		} else {
-			n.stats.EventsDelivered++
-			n.out.UserEvents = append(n.out.UserEvents, h.told(n.now))
+			n.emitEvent(h)
 		}
 		h = n.nextHeld(h)
+	}
+}
+
+func (n *Node) emitEvent(h *heardEvent) {
+	n.stats.EventsDelivered++
+	n.out.UserEvents = append(n.out.UserEvents, h.told(n.now))
+}
+
+// replay lets events be delivered from before this member began, those included that it has heard of already: another may
+// have told it of them before it came to join.
+func (n *Node) replay() {
+	n.events.since = beginning
+	r := &n.events.recent
+	for _, t := range slices.Sorted(maps.Keys(r.slots)) {
+		for _, h := range r.at(t) {
+			if h.skipped {
+				h.skipped = false
+				n.emitEvent(h)
+			}
+		}
 	}
 }
 
@@ -203,8 +224,13 @@ func (n *Node) hear(p *Packet) {
 	}
 	m := &p.Message
 	state := m.Type == MsgPushPull || m.Type == MsgPushPullReply
+	if state && n.foreign(m) != nil {
+		return
+	}
 	n.events.clock.witness(p.Clocks.Event)
 	n.queries.clock.witness(p.Clocks.Query)
+	n.events.recent.follow(n.events.clock)
+	n.queries.recent.follow(n.queries.clock)
 	if m.Type == MsgPushPullReply && m.Join && len(n.table.lists[live]) == 0 && n.events.since != beginning {
 		// Whatever was fired before this member came is not for it, even if it was delivered to a former life of it.
 		n.events.recent.raise(min(p.Clocks.Event, maxLTime) + 1)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"concord/internal/prng"
+
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -227,4 +229,85 @@ func TestCoalescer(t *testing.T) {
 	require.Len(t, c.Due(5*time.Second), 1)
 	require.Empty(t, c.Due(time.Hour))
 	require.False(t, NewCoalescer(0, 0).Add(0, e("a", 1, "")))
+}
+
+// A clock that jumps, as a hostile member's does, costs nothing to follow.
+func TestClockJumps(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{})
+	n.HandlePacket(0, Packet{Addr: address(1), Message: Message{Type: MsgGossip, From: "a"}, Clocks: Clocks{Event: maxLTime - 2, Query: maxLTime - 2}})
+	require.EqualValues(t, maxLTime-1-512, n.events.recent.floor)
+	require.EqualValues(t, maxLTime-1-512, n.queries.recent.floor)
+	from := n.eventsFrom()
+	require.Less(t, uint64(n.events.clock)-from, uint64(1000))
+	require.False(t, n.eventsDiffer(&Digest{EventsFrom: 1, Events: 7}), "it is forgotten here")
+}
+
+// What another pool tells is not for this one.
+func TestForeignEventsAreNotHeard(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{Refuse: func(u *Update) error { return ErrUpdate }})
+	n.HandleStream(0, Packet{Addr: address(1), Message: Message{Type: MsgPushPull, From: nodeName(1), Members: []*Update{ptr(aliveClaim(1, 1))}},
+		Clocks: Clocks{Event: 100}, Events: []UserEvent{{LTime: 7, Name: "e", From: nodeName(1)}}})
+	require.Empty(t, n.Output().UserEvents)
+	require.EqualValues(t, 1, n.EventClock())
+}
+
+// Whatever members crash and come back, and whether they kept their clock or not, none delivers an event twice, and those that
+// stayed deliver all.
+func TestNoEventTwice(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := newNetwork(t, rapid.Uint64().Draw(t, "seed"))
+		w.cluster(rapid.IntRange(3, 7).Draw(t, "members"), Config{})
+		w.run(5 * time.Second)
+		w.loss, w.twice = rapid.Uint64Range(0, 20).Draw(t, "loss"), rapid.Uint64Range(0, 50).Draw(t, "twice")
+		fired := 0
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			p := w.peers[rapid.IntRange(0, len(w.peers)-1).Draw(t, "who")]
+			switch keep := rapid.Bool().Draw(t, "keep"); {
+			case p.up && p != w.peers[0] && rapid.IntRange(0, 3).Draw(t, "crash") == 0:
+				p.cfg.EventClock = 0
+				if keep {
+					p.cfg.EventClock = p.EventClock()
+				}
+				w.crash(p)
+			case p.up:
+				w.fire(p, "e")
+				if fired++; p != w.peers[0] {
+					w.run(20 * time.Second) // the others have it before its sender may be gone
+				}
+			default:
+				w.start(p)
+				w.join(p, w.peers[0])
+			}
+			w.run(time.Duration(rapid.IntRange(400, 5000).Draw(t, "wait")) * time.Millisecond)
+		}
+		w.run(2 * time.Minute)
+		for _, p := range w.peers {
+			seen := make(map[string]bool)
+			for _, e := range append(p.before, p.fired...) {
+				id := fmt.Sprint(e.From, e.LTime, e.Number)
+				require.False(t, seen[id], "%s got %+v twice", p.name, e)
+				seen[id] = true
+			}
+		}
+		require.Len(t, w.peers[0].fired, fired)
+	})
+}
+
+// Who is told of old events before it asks for their replay gets them nevertheless, once.
+func TestReplayOfWhatWasHeard(t *testing.T) {
+	t.Parallel()
+	n, err := New(Config{Name: "self", ID: "id-self", Addr: address(1), EventClock: 3}, prng.New(1), time.Hour)
+	require.NoError(t, err)
+	for i := range uint64(6) {
+		n.HandleStream(time.Hour, Packet{Addr: address(2), Message: Message{Type: MsgPushPull, From: "a"},
+			Events: []UserEvent{{LTime: 6 - i, Name: fmt.Sprint(6 - i), From: "a", Age: time.Duration(7-i) * time.Second}}})
+	}
+	require.Empty(t, n.Output().UserEvents)
+	for _, want := range [][]string{{"3", "4", "5", "6"}, nil} {
+		n.JoinReplay(time.Hour, []netip.AddrPort{address(2)})
+		require.Equal(t, want, eventNames(n.Output().UserEvents))
+	}
 }

@@ -65,7 +65,8 @@ func (n *Node) Join(now time.Duration, addrs []netip.AddrPort) {
 
 // JoinReplay is Join, but the user events that the pool remembers from before this member began are delivered, too.
 func (n *Node) JoinReplay(now time.Duration, addrs []netip.AddrPort) {
-	n.events.since = beginning
+	n.advance(now)
+	n.replay()
 	n.Join(now, addrs)
 }
 
@@ -196,7 +197,8 @@ func (n *Node) ForceLeave(now time.Duration, name string, prune bool) error {
 func (n *Node) Stats() Stats {
 	s := n.stats
 	s.Health, s.Queued = n.health.score, n.queue.len()
-	s.Casts = n.casts.len()
+	s.QueuedEvents, s.QueuedQueries = n.casts.counts()
+	s.EventTime, s.QueryTime = n.EventClock(), n.QueryClock()
 	s.Alive, s.Failed = n.NumAlive(), n.failed
 	s.Left = n.table.len() + 1 - s.Alive - s.Failed
 	return s

@@ -54,6 +54,7 @@ type peer struct {
 	notices []Notice
 	joined  []JoinResult
 	fired   []UserEvent // delivered here, in this life
+	before  []UserEvent // and in former ones
 	asked   []Question
 	replies []Reply
 	left    bool
@@ -118,7 +119,7 @@ func (w *network) start(p *peer) {
 	node, err := New(cfg, w.rng.Fork(fmt.Sprintf("%s/%d", p.name, p.life)), w.now)
 	require.NoError(w.t, err)
 	p.Node, p.up, p.left = node, true, false
-	p.fired = nil
+	p.before, p.fired = append(p.before, p.fired...), nil
 	w.byAddr[p.addr] = p
 	w.drain(p)
 }

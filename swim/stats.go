@@ -6,8 +6,10 @@ type Stats struct {
 	Health int
 	// Queued is the number of updates that wait to be piggybacked.
 	Queued int
-	// Casts is the number of user events and queries that wait to be piggybacked.
-	Casts int
+	// QueuedEvents and QueuedQueries are the numbers of user events and queries that wait to be piggybacked.
+	QueuedEvents, QueuedQueries int
+	// EventTime and QueryTime are EventClock and QueryClock.
+	EventTime, QueryTime uint64
 	// Alive, Failed and Left are the numbers of members in these states, this one included;
 	// suspects count as alive and the pruned as left.
 	Alive, Failed, Left int

@@ -1,29 +1,38 @@
 package invariants
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
-// Events: a user event is delivered to each agent at most once, whatever restarts it goes through, and only if somebody
-// fired it.
+// Events: a user event is delivered to each agent at most once, whatever restarts it goes through, only if somebody
+// fired it, and not to agents that began after it was fired.
 type Events struct {
-	fired     map[string]bool
+	fired     map[string]time.Duration
 	delivered map[string]map[string]bool // by event and agent
 }
 
+// eventSlack is by how much events may be older than they seem to who hears of them: the time on the network is not counted.
+const eventSlack = 2 * time.Second
+
 // Fired tells that an event was fired.
-func (p *Events) Fired(id string) {
+func (p *Events) Fired(id string, now time.Duration) {
 	if p.fired == nil {
-		p.fired, p.delivered = map[string]bool{}, map[string]map[string]bool{}
+		p.fired, p.delivered = map[string]time.Duration{}, map[string]map[string]bool{}
 	}
-	p.fired[id], p.delivered[id] = true, map[string]bool{}
+	p.fired[id], p.delivered[id] = now, map[string]bool{}
 }
 
-// Delivered tells that an agent got an event.
-func (p *Events) Delivered(id, agent string) error {
+// Delivered tells that an agent got an event, which has run since born.
+func (p *Events) Delivered(id, agent string, born time.Duration) error {
+	fired, known := p.fired[id]
 	switch {
-	case !p.fired[id]:
+	case !known:
 		return fmt.Errorf("%s got event %s, which nobody fired", agent, id)
 	case p.delivered[id][agent]:
 		return fmt.Errorf("%s got event %s twice", agent, id)
+	case fired+eventSlack < born:
+		return fmt.Errorf("%s got event %s, fired %v before it began", agent, id, born-fired)
 	}
 	p.delivered[id][agent] = true
 	return nil
