@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -570,3 +571,66 @@ func (e echo) Deliver(m transport.Envelope) {
 	e.t.Send(transport.Envelope{To: m.From, Class: m.Class, Payload: m.Payload})
 }
 func (e echo) PeerEvent(transport.Event) {}
+
+// What a transport says that it did not send has not arrived anywhere, however often the peer comes and goes.
+func TestUnsentIsCertain(t *testing.T) {
+	t.Parallel()
+	a, events, _ := open(t, Config{BackoffMax: time.Millisecond})
+	b, got, addr := open(t, Config{})
+	arrived, unsent := map[string]bool{}, map[string]bool{}
+	collect := func() {
+		for {
+			select {
+			case e := <-got.got:
+				arrived[string(e.Payload)] = true
+			case e := <-events.events:
+				for _, p := range e.Unsent {
+					unsent[string(p)] = true
+				}
+			default:
+				return
+			}
+		}
+	}
+	sent := 0
+	for round := range 40 {
+		for range 20 {
+			sent++
+			a.Send(transport.Envelope{To: addr, Class: transport.RPC, Payload: []byte(strconv.Itoa(sent))})
+		}
+		collect()
+		require.NoError(t, b.Close())
+		for range 20 {
+			sent++
+			a.Send(transport.Envelope{To: addr, Class: transport.RPC, Payload: []byte(strconv.Itoa(sent))})
+		}
+		require.Eventually(t, func() bool { // that it is gone is noticed at least once
+			sent++
+			a.Send(transport.Envelope{To: addr, Class: transport.RPC, Payload: []byte(strconv.Itoa(sent))})
+			collect()
+			return round > 0 || len(unsent) > 0
+		}, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool {
+			again, err := New(Config{Listen: string(addr), Advertise: addr})
+			if err == nil {
+				b = again
+				b.Start(got)
+			}
+			return err == nil
+		}, 20*time.Second, time.Millisecond, "the port is not free again")
+	}
+	t.Cleanup(func() { b.Close() })
+	last := len(arrived)
+	require.Eventually(t, func() bool {
+		a.Send(transport.Envelope{To: addr, Class: transport.RPC, Payload: []byte("last")})
+		collect()
+		return len(arrived) > last && arrived["last"]
+	}, 20*time.Second, time.Millisecond)
+	delete(unsent, "last") // it was sent more than once
+	require.NoError(t, a.Close())
+	collect()
+	for p := range unsent {
+		require.False(t, arrived[p], "%s was told not to have been sent, and arrived", p)
+	}
+	t.Logf("%d sent: %d arrived, %d certainly not sent", sent, len(arrived), len(unsent))
+}

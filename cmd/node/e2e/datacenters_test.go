@@ -77,6 +77,34 @@ func TestDatacenters(t *testing.T) {
 	asksOtherDatacenter(t, one, two)
 	watchesOtherDatacenter(t, one.Client, two.Client)
 	losesRemoteServer(t, one, two)
+	mistakesDatacenter(t, one.Client, two.Client)
+	leavesBothPools(t, one.Servers[0], two)
+}
+
+// mistakesDatacenter joins the LAN pool of the other datacenter, which does not let in who is of this one.
+func mistakesDatacenter(t *testing.T, here, there *testcluster.Agent) {
+	out, code := here.Run("join", fmt.Sprintf("127.0.0.1:%d", there.LAN))
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "Member '"+there.Name+"' part of wrong datacenter 'dc2'")
+	for _, p := range []*testcluster.Agent{here, there} {
+		require.Len(t, testcluster.Get[[]any](p, "/v1/agent/members"), 4)
+	}
+}
+
+// leavesBothPools has a server leave, which those of the other datacenter are told of, too.
+func leavesBothPools(t *testing.T, there *testcluster.Agent, c *testcluster.Cluster) {
+	_, follower := c.Leader(c.Servers...)
+	out, code := follower.Run("leave")
+	require.Zero(t, code, out)
+	<-follower.Exited
+	testcluster.Eventually(t, there.Name+" sees that "+follower.Name+" has left", func() string {
+		for _, m := range testcluster.Get[[]wanMember](there, "/v1/agent/members?wan=1") {
+			if m.Name == follower.Name+".dc2" && m.Status != 3 {
+				return fmt.Sprint(m.Status)
+			}
+		}
+		return ""
+	})
 }
 
 // asksOtherDatacenter does at the agents of one datacenter what is to happen in another.
