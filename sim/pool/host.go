@@ -86,7 +86,7 @@ func (h *Host) Start() {
 	cfg := w.Swim
 	cfg.Name, cfg.ID, cfg.Addr, cfg.Tags = h.name, h.id, h.addr, h.Tags
 	cfg.Incarnation, cfg.EventClock, cfg.QueryClock = h.kept.incarnation, h.kept.eventClock, h.kept.queryClock
-	p, err := gossip.New(gossip.Config{Swim: cfg}, h.rng.Fork(fmt.Sprint(h.life)), w.now)
+	p, err := gossip.New(gossip.Config{Swim: cfg, Claims: w.claims}, h.rng.Fork(fmt.Sprint(h.life)), w.now)
 	if err != nil {
 		panic(fmt.Sprintf("pool: start %s: %v", h.name, err)) // a trial with a bad configuration
 	}

@@ -68,7 +68,7 @@ func Run(seed uint64, log func(format string, args ...any)) (r Report) {
 
 func newTrial(seed uint64, log func(format string, args ...any)) *Trial {
 	rng := prng.New(seed).Fork("trial")
-	o := Options{Seed: seed, Hosts: 3 + rng.IntN(18), Swim: swim.LAN(), Net: Network{Latency: time.Millisecond}}
+	o := Options{Seed: seed, Hosts: 3 + rng.IntN(18), Swim: swim.LAN(), Net: Network{Latency: time.Millisecond}, Share: rng.Chance(1, 2)}
 	if rng.Chance(1, 3) {
 		o.Swim = swim.Fast()
 	}

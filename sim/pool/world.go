@@ -15,6 +15,7 @@ import (
 	"concord/internal/prng"
 	"concord/sim/trace"
 	"concord/swim"
+	"concord/wire"
 )
 
 // Options are what a World is made from.
@@ -24,6 +25,8 @@ type Options struct {
 	// Swim has the timing of all members; Name, ID, Addr and Incarnation are set for each.
 	Swim swim.Config
 	Net  Network
+	// Share lets equal claims be one in memory, whoever decodes them. It changes nothing else.
+	Share bool
 }
 
 // Network says how messages travel.
@@ -65,6 +68,7 @@ type World struct {
 	trace   trace.Hash
 	log     func(format string, args ...any)
 	sent    Traffic
+	claims  *wire.Claims // nil: each member has its own
 }
 
 // Traffic is what members sent.
@@ -87,6 +91,9 @@ const (
 // New returns a world of machines on which nothing runs yet. log may be nil.
 func New(o Options, observe Observer, log func(format string, args ...any)) *World {
 	w := &World{Options: o, rng: prng.New(o.Seed).Fork("network"), observe: observe, trace: trace.New(), log: log}
+	if o.Share {
+		w.claims = wire.NewClaims(4 * o.Hosts)
+	}
 	for i := range o.Hosts {
 		w.Hosts = append(w.Hosts, newHost(w, i))
 	}

@@ -12,6 +12,9 @@ import (
 	"concord/swim"
 )
 
+// formByJoins is up to how many members a pool is formed by joins of random members, each of which all have to be told of.
+const formByJoins = 500
+
 // quietPool forms a pool and measures what it costs at rest: of the simulator, time and memory; of the members,
 // datagrams and bytes.
 func quietPool(f flags) int {
@@ -19,15 +22,19 @@ func quietPool(f flags) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
-	o := pool.Options{Seed: max(f.seed, 1), Hosts: f.nodes, Swim: swim.LAN(), Net: pool.Network{Latency: time.Millisecond}}
+	o := pool.Options{Seed: max(f.seed, 1), Hosts: f.nodes, Swim: swim.LAN(), Net: pool.Network{Latency: time.Millisecond}, Share: true}
 	o.Swim.MaxMembers = max(o.Swim.WithDefaults().MaxMembers, 2*f.nodes)
 	w := pool.New(o, nil, nil)
 	began := time.Now()
-	if err := w.Form(10*time.Millisecond, time.Hour); err != nil {
+	form, how := w.Regather, "by joining one that knows them all"
+	if f.nodes <= formByJoins {
+		form, how = func(limit time.Duration) error { return w.Form(10*time.Millisecond, limit) }, "by joining random ones"
+	}
+	if err := form(time.Hour); err != nil {
 		fmt.Fprintln(os.Stderr, "sim:", err)
 		return 1
 	}
-	fmt.Printf("%d members formed a pool by joins: %v simulated in %v\n", f.nodes, w.Now().Truncate(time.Millisecond), time.Since(began).Truncate(time.Millisecond))
+	fmt.Printf("%d members formed a pool %s: %v simulated in %v\n", f.nodes, how, w.Now().Truncate(time.Millisecond), time.Since(began).Truncate(time.Millisecond))
 	before, began := w.Sent(), time.Now()
 	w.Run(f.quietPool)
 	took := time.Since(began)
