@@ -15,7 +15,12 @@ const (
 )
 
 func (n *Node) learnAll(updates []*Update) {
+	if len(updates) == 0 {
+		return
+	}
+	limit := transmitLimit(n.cfg.RetransmitMult, n.NumAlive())
 	for _, u := range updates {
+		n.queue.heard(u, limit)
 		n.learn(u, true)
 	}
 }

@@ -54,6 +54,26 @@ func (q *queue) remove(name string) {
 // has tells whether a claim about the named member is still to be sent.
 func (q *queue) has(name string) bool { return q.byName[name] != nil }
 
+// heard notes that another member told a claim that may wait here: as it is known elsewhere, it counts as sent once more.
+func (q *queue) heard(u *Update, limit int) {
+	e := q.byName[u.Name]
+	if e == nil || e.update != u && (e.update.State != u.State || e.update.Incarnation != u.Incarnation ||
+		e.update.ID != u.ID || e.update.From != u.From) {
+		return
+	}
+	q.count(e, limit)
+}
+
+// count notes a transmission of e. After limit of them it is forgotten.
+func (q *queue) count(e *entry, limit int) {
+	q.unlink(e)
+	if e.sent++; e.sent >= limit {
+		q.remove(e.update.Name)
+		return
+	}
+	q.link(e)
+}
+
 // clear forgets everything.
 func (q *queue) clear() {
 	*q = newQueue()
@@ -68,13 +88,7 @@ func (q *queue) take(dst []*Update, budget, limit int, skip string) []*Update {
 	q.picked = q.pick(q.picked[:0], budget, skip)
 	for _, e := range q.picked {
 		dst = append(dst, e.update)
-		q.unlink(e)
-		e.sent++
-		if e.sent >= limit {
-			q.remove(e.update.Name)
-			continue
-		}
-		q.link(e)
+		q.count(e, limit)
 	}
 	clear(q.picked)
 	return dst
