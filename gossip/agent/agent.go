@@ -142,7 +142,12 @@ func (a *Agent) startPool(remembered *snapshot.State) (err error) {
 		return fmt.Errorf("Failed to setup the agent: %w", err)
 	}
 	a.bind = a.pool.Addr()
-	return nil
+	if s.EventClock == 0 {
+		return nil
+	}
+	// What was fired while the agent was away is news to it, and the clock keeps it from what was told before. This comes
+	// before any join, the first of which decides about old events.
+	return a.call(a.ctx, func(now time.Duration, p *gossip.Pool) { p.JoinReplay(now, nil) })
 }
 
 // onOutput takes what the pool tells, in the pool's loop.
