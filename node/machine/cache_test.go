@@ -10,6 +10,7 @@ import (
 	"concord/raft"
 	"concord/store"
 	"concord/store/memstore"
+	"concord/swim/coordinate"
 	"concord/wire"
 )
 
@@ -98,4 +99,38 @@ func TestCacheIsBounded(t *testing.T) {
 		c.put(cacheKey(q), 0, q, catalog.Answer{Value: []*catalog.CheckServiceNode{}})
 		require.LessOrEqual(t, c.weight, maxWeight)
 	}
+}
+
+// The order by distance is that of the coordinates as they are, although nothing that the query watches has changed.
+func TestNearIsNotCached(t *testing.T) {
+	t.Parallel()
+	m, err := Open(memory{})
+	require.NoError(t, err)
+	defer m.Close()
+	for _, node := range []string{"a", "b", "c"} {
+		do(t, m, &catalog.Register{Node: node, Address: "192.0.2.1"})
+	}
+	order := func() (names string, index uint64) {
+		a, _, err := m.Read(&catalog.NearQuery{Query: &catalog.NodesQuery{}, Node: "a"})
+		require.NoError(t, err)
+		for _, n := range a.Value.([]*catalog.Node) {
+			names += n.Node
+		}
+		return names, a.Index
+	}
+	place := func(node string, x float64) {
+		c := catalog.Coordinate{Node: node, Coord: coordinate.New()}
+		c.Coord.Vec[0] = x
+		do(t, m, &catalog.UpdateCoordinates{Updates: []catalog.Coordinate{c}})
+	}
+	names, before := order()
+	require.Equal(t, "abc", names)
+	place("a", 0)
+	place("c", 1)
+	names, _ = order()
+	require.Equal(t, "acb", names)
+	place("b", 0.5)
+	names, after := order()
+	require.Equal(t, "abc", names)
+	require.Equal(t, before, after)
 }

@@ -10,6 +10,7 @@ import (
 
 	"concord/catalog"
 	"concord/raft"
+	"concord/swim/coordinate"
 	"concord/wire"
 )
 
@@ -78,7 +79,11 @@ func drawWrite(t *rapid.T) catalog.Command {
 	name := func(what string) string {
 		return rapid.SampledFrom([]string{"a", "a/b", "b", "B", "a\x00", "\xff"}).Draw(t, what)
 	}
-	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	switch rapid.IntRange(0, 11).Draw(t, "kind") {
+	case 8, 9:
+		c := catalog.Coordinate{Node: name("node"), Coord: coordinate.New()}
+		c.Coord.Vec[0] = float64(rapid.IntRange(0, 3).Draw(t, "at"))
+		return &catalog.UpdateCoordinates{Updates: []catalog.Coordinate{c}}
 	case 0, 1, 2, 3:
 		return &catalog.KVWrite{Op: catalog.KVSet, Key: name("key"), Value: []byte(name("value"))}
 	case 4:
@@ -102,7 +107,8 @@ func write(t *rapid.T, m *Machine, upTo int) {
 
 var queries = []catalog.Query{&catalog.NodesQuery{}, &catalog.ServicesQuery{}, &catalog.ServiceNodesQuery{Service: "a"}, &catalog.NodeServicesQuery{Node: "b"},
 	&catalog.NodeChecksQuery{Node: "a"}, &catalog.ServiceChecksQuery{Service: "b"}, &catalog.StateChecksQuery{State: catalog.HealthAny},
-	&catalog.HealthServiceQuery{Service: "a"}, &catalog.KVGetQuery{Key: "a"}, &catalog.KVListQuery{}, &catalog.KVKeysQuery{Separator: "/"}, &catalog.AutopilotQuery{}}
+	&catalog.HealthServiceQuery{Service: "a"}, &catalog.KVGetQuery{Key: "a"}, &catalog.KVListQuery{}, &catalog.KVKeysQuery{Separator: "/"}, &catalog.AutopilotQuery{},
+	&catalog.CoordinatesQuery{}, &catalog.CoordinateQuery{Node: "a"}, &catalog.NearQuery{Query: &catalog.NodesQuery{}, Node: "a"}}
 
 func answers(t require.TestingT, m *Machine) (out []catalog.Answer) {
 	for _, q := range queries {
