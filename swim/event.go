@@ -27,6 +27,10 @@ type UserEvent struct {
 // ErrEvent is wrapped by what FireEvent refuses.
 var ErrEvent = errors.New("swim: bad user event")
 
+// maxBurst is how many events and queries may wait to be told when another one is fired here: no more than about half of what
+// others remember, so that of a burst nothing is too old when it comes.
+const maxBurst = 256
+
 // maxHeld bounds the events that wait for an earlier one of the same sender.
 const maxHeld = 256
 
@@ -76,6 +80,8 @@ func (n *Node) FireEvent(now time.Duration, name string, payload []byte, coalesc
 	case len(name)+len(payload) > n.cfg.MaxEvent:
 		return fmt.Errorf("%w: user event exceeds configured limit of %d bytes: name and payload have %d; put the payload into a key and tell its name",
 			ErrEvent, n.cfg.MaxEvent, len(name)+len(payload))
+	case n.casts.len() >= maxBurst:
+		return fmt.Errorf("%w: %d events and queries wait to be told; try again in a few seconds", ErrEvent, n.casts.len())
 	}
 	e := UserEvent{LTime: n.events.clock.next(), Name: name, Payload: payload, Coalesce: coalesce,
 		From: n.cfg.Name, Number: uint32(n.rng.Uint64())}
@@ -83,7 +89,6 @@ func (n *Node) FireEvent(now time.Duration, name string, payload []byte, coalesc
 		e.Prev = last.LTime
 	}
 	n.stats.EventsFired++
-	n.events.recent.follow(n.events.clock)
 	n.events.last = n.rememberEvent(e, true)
 	n.check()
 	return nil
@@ -92,6 +97,7 @@ func (n *Node) FireEvent(now time.Duration, name string, payload []byte, coalesc
 // rememberEvent takes in an event that is new here.
 func (n *Node) rememberEvent(e UserEvent, spread bool) *heardEvent {
 	h := &heardEvent{UserEvent: e, fired: n.now - e.Age, until: n.now + n.holdTime()}
+	n.events.recent.follow(e.LTime)
 	n.events.recent.add(e.LTime, h)
 	n.newsCame()
 	if spread {
@@ -106,8 +112,11 @@ func (n *Node) rememberEvent(e UserEvent, spread bool) *heardEvent {
 	return h
 }
 
-// cast queues an event or a query to be told.
+// cast queues an event or a query to be told, if there is anybody: who comes later gets the events with the full state.
 func (n *Node) cast(c *cast) {
+	if n.table.len() == 0 {
+		return
+	}
 	if n.casts.put(c) {
 		n.stats.CastsDropped++
 	}
@@ -121,7 +130,6 @@ func (n *Node) hearEvent(e *UserEvent, spread bool) {
 		return
 	}
 	r := &n.events.recent
-	r.follow(n.events.clock)
 	switch {
 	case e.LTime < r.floor:
 		n.stats.EventsOld++
@@ -229,8 +237,6 @@ func (n *Node) hear(p *Packet) {
 	}
 	n.events.clock.witness(p.Clocks.Event)
 	n.queries.clock.witness(p.Clocks.Query)
-	n.events.recent.follow(n.events.clock)
-	n.queries.recent.follow(n.queries.clock)
 	if m.Type == MsgPushPullReply && m.Join && len(n.table.lists[live]) == 0 && n.events.since != beginning {
 		// Whatever was fired before this member came is not for it, even if it was delivered to a former life of it.
 		n.events.recent.raise(min(p.Clocks.Event, maxLTime) + 1)
@@ -243,8 +249,8 @@ func (n *Node) hear(p *Packet) {
 	}
 }
 
-// digestSpan is how many Lamport times back events are compared: what is missing of older ones is not worth much.
-const digestSpan = 64
+// digestSpan is how many Lamport times back events are compared: as many as there may be on their way from one member.
+const digestSpan = maxBurst
 
 // eventsFrom returns the first Lamport time of the events that a digest covers, 0 if there never were any. Older ones may
 // have been forgotten here, or never told to a member that joined since.
@@ -258,9 +264,11 @@ func (n *Node) eventsFrom() uint64 {
 
 // eventsDigest returns the digest of the events remembered of Lamport time from and later.
 func (n *Node) eventsDigest(from uint64) (sum uint64) {
-	for t := max(from, n.events.recent.floor); t < uint64(n.events.clock); t++ {
-		for _, h := range n.events.recent.at(t) {
-			sum ^= hashUint(hashUint(hashString(0, h.From), t), uint64(h.Number))
+	for t, list := range n.events.recent.slots { // in whatever order
+		for _, h := range list {
+			if t >= from {
+				sum ^= hashUint(hashUint(hashString(0, h.From), t), uint64(h.Number))
+			}
 		}
 	}
 	return sum

@@ -23,9 +23,9 @@ func (c *lamport) witness(t uint64) bool {
 }
 
 // history remembers what came of late, by Lamport time, to tell what was there before. What is older than
-// the floor counts as known. The floor follows the clock at a distance, and rises also if too much is remembered.
+// the floor counts as known. The floor follows the times at a distance, and rises also if too much is remembered.
 type history[T any] struct {
-	span  uint64 // how far behind the clock the floor is
+	span  uint64 // how far the floor is behind the latest time
 	floor uint64
 	slots map[uint64][]T
 	total int
@@ -57,10 +57,10 @@ func (r *history[T]) add(t uint64, v T) {
 	}
 }
 
-// follow moves the floor up to its distance from the clock.
-func (r *history[T]) follow(clock lamport) {
-	if c := uint64(clock); c > r.span {
-		r.raise(c - r.span)
+// follow moves the floor up to its distance from the time of something that came.
+func (r *history[T]) follow(t uint64) {
+	if t >= r.span {
+		r.raise(t + 1 - r.span)
 	}
 }
 

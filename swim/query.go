@@ -162,7 +162,6 @@ func (n *Node) hearQuery(c *QueryCast) {
 		return
 	}
 	r := &n.queries.recent
-	r.follow(n.queries.clock)
 	switch {
 	case c.ID.LTime < r.floor:
 		n.stats.QueriesOld++
@@ -178,7 +177,7 @@ func (n *Node) hearQuery(c *QueryCast) {
 // rememberQuery takes in a query that is new here: tells it to others, and puts it to this member if it is asked.
 func (n *Node) rememberQuery(c QueryCast) {
 	r := &n.queries.recent
-	r.follow(n.queries.clock)
+	r.follow(c.ID.LTime)
 	r.add(c.ID.LTime, c.ID)
 	deadline := n.now + c.Timeout
 	n.cast(&cast{query: &heardQuery{QueryCast: c, deadline: deadline}, size: c.Size()})
