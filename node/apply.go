@@ -45,7 +45,6 @@ func (s *server) onRestored() {
 	s.n.log(Warn, "server", "the state was replaced by that of a snapshot")
 	s.watches.all()
 	s.noteTopics([]catalog.Topic{{Kind: catalog.TopicAutopilot}})
-	s.restored = s.applied
 	s.reconcileSoon()
 	s.n.local.ServerUp(s.n.now)
 }

@@ -60,14 +60,12 @@ type registered struct {
 	nodes   map[string]*catalog.Node
 	checks  map[string]*catalog.HealthCheck // serfHealth, by node
 	servers map[string]*catalog.ServiceNode // the consul service, by node
-	// restored, when not 0: the state is that of a snapshot restored by then, whose nodes may be of another cluster.
-	restored uint64
 }
 
 // lookAtCatalog reads what the catalog has, as the leader, and goes on with reconcileMembers.
 func (s *server) lookAtCatalog() {
 	term := s.term
-	reg := registered{map[string]*catalog.Node{}, map[string]*catalog.HealthCheck{}, map[string]*catalog.ServiceNode{}, s.restored}
+	reg := registered{map[string]*catalog.Node{}, map[string]*catalog.HealthCheck{}, map[string]*catalog.ServiceNode{}}
 	read := func(q catalog.Query, then func(any)) {
 		s.n.ask(&wire.Request{Read: &wire.Read{Query: q}}, func(resp *wire.Response) {
 			if !s.leads() || s.term != term {
@@ -111,12 +109,8 @@ func (s *server) reconciled() {
 }
 
 func (s *server) reconcileMembers(reg registered) {
-	if reg.restored != 0 {
-		if s.displace(reg) {
-			s.reconcile.again = true
-		} else if s.restored == reg.restored {
-			s.restored = 0
-		}
+	if s.displace(reg) {
+		s.reconcile.again = true
 	}
 	seen := map[string]bool{}
 	for _, m := range s.n.lan.Members() {
@@ -137,8 +131,10 @@ func (s *server) reconcileMembers(reg registered) {
 	}
 }
 
-// displace takes the names of living members from restored nodes with another ID, and tells whether there were any. That
-// the snapshot takes such a node for alive would keep the name for it (catalog, reserved), but where it was saved is not here.
+// displace takes the names of living members from nodes with another ID, and tells whether there were any. That the
+// catalog holds such a node for alive would keep the name for it (catalog, reserved). But it is a node of a restored
+// snapshot, which was saved elsewhere, or the member's former self before it lost its data; gossip believes one only of two
+// live nodes with one name.
 func (s *server) displace(reg registered) (any bool) {
 	for _, m := range s.n.lan.Members() {
 		node, check := reg.nodes[m.Name], reg.checks[m.Name]
@@ -146,7 +142,7 @@ func (s *server) displace(reg registered) (any bool) {
 			continue
 		}
 		any = true
-		s.n.log(Info, "server", "a member has the name of a restored node, which gives way", "member", m.Name, "id", m.ID, "restored", node.ID)
+		s.n.log(Info, "server", "a member has the name of another node, which gives way", "member", m.Name, "id", m.ID, "other", node.ID)
 		s.reconcilePropose(&catalog.Register{ID: node.ID, Node: node.Node, Address: node.Address, Datacenter: s.n.cfg.Datacenter, SkipNodeUpdate: true,
 			Check: serfCheck(m.Name, catalog.HealthCritical, catalog.SerfFailedOutput)}, m.Name)
 	}

@@ -44,7 +44,6 @@ type server struct {
 	lastRead  uint64
 	bootstrap bootstrap
 	reconcile reconciler
-	restored  uint64 // index by which a snapshot replaced the state, until reconcile has looked
 	autopilot pilot
 	transfer  transfer
 	gather    gatherer

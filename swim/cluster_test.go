@@ -455,6 +455,31 @@ func TestNameConflict(t *testing.T) {
 	w.until(3*time.Minute, "the other took over", believed(loser.cfg.ID))
 }
 
+// A member's process ends, and its name comes back at once at another address and without its data. Whether its new ID is
+// above or below the old one, it is believed as soon as the old address was found empty.
+func TestSuccessor(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"0", "zz"} {
+		w := newNetwork(t, 72)
+		w.refuses = true
+		w.cluster(6, Config{})
+		w.run(20 * time.Second)
+		old := w.peers[3]
+		w.crash(old)
+		successor := &peer{name: old.name, cfg: Config{Name: old.name, ID: id, Addr: address(900)}, addr: address(900)}
+		w.start(successor)
+		w.join(successor, w.peers[0])
+		w.until(2*time.Second, "the successor is believed", func() bool {
+			for _, i := range []int{0, 1, 2, 4, 5} {
+				if m, _ := w.peers[i].Member(old.name); m.ID != id || m.State != StateAlive {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
 func TestTags(t *testing.T) {
 	t.Parallel()
 	w := newNetwork(t, 81)

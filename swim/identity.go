@@ -1,6 +1,9 @@
 package swim
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // SameIDError is in a JoinResult when a live member of another name has this member's ID: the data directory was
 // copied, or the node was renamed and its former name has not failed yet. The text is Consul's.
@@ -56,4 +59,26 @@ func (n *Node) twinOf(u *Update) string {
 		}
 	}
 	return ""
+}
+
+// challenge asks a live node of this member's name whether it is there at all. It may be this member's former self, whose
+// process ended a moment ago and whose data is gone: the pool believes in it until it has failed, which takes a while.
+func (n *Node) challenge(rival *Update) {
+	if n.leaving() {
+		return
+	}
+	n.rival = rival
+	n.seq++
+	n.sendStream(rival.Addr, Message{Type: MsgPing, Seq: n.seq, Target: n.cfg.Name, From: n.cfg.Name}, nil)
+}
+
+// takeOver takes this member's name over from the rival at the address, where no process listens.
+func (n *Node) takeOver(addr netip.AddrPort) {
+	rival := n.rival
+	if rival == nil || rival.Addr != addr || n.leaving() || rival.Incarnation >= maxIncarnation {
+		return
+	}
+	n.rival = nil
+	n.raise(rival.Incarnation, StateAlive)
+	n.notice(Info, n.cfg.Name, "nobody listens at %v any more: the name %s is this member's alone", addr, n.cfg.Name)
 }

@@ -261,7 +261,9 @@ func (n *Node) learnOfSelf(u *Update) {
 	case !mine && isLive:
 		// Another node has the name. Whom the pool believes is for precedes to say; to raise the
 		// incarnation would start a race that nobody wins. If the other goes, the name is free.
-		n.conflict(own, u)
+		if n.conflict(own, u) {
+			n.challenge(u)
+		}
 	case precedes(own, u):
 		n.tellSelf = n.tellSelf || u.State != StateAlive
 	case precedes(u, own) || !sameSelf(u, own):
@@ -316,10 +318,11 @@ func (n *Node) checkConflict(a, b *Update) {
 	}
 }
 
-func (n *Node) conflict(a, b *Update) {
+// conflict reports that two live nodes claim one name, unless that was done of late; it tells whether it did.
+func (n *Node) conflict(a, b *Update) bool {
 	n.stats.Conflicts++
 	if last, known := n.conflicts[a.Name]; known && n.now-last < conflictEvery {
-		return
+		return false
 	}
 	n.remember(a.Name)
 	// Each of the two may only ever hear what it says itself.
@@ -329,6 +332,7 @@ func (n *Node) conflict(a, b *Update) {
 		}
 	}
 	n.notice(Error, a.Name, "two nodes are named %s: %s at %v and %s at %v; rename one of them", a.Name, a.ID, a.Addr, b.ID, b.Addr)
+	return true
 }
 
 // gossiped returns the claim as it is gossiped: a suspicion or a failure without tags, to stay small.

@@ -53,6 +53,7 @@ type Node struct {
 	probe     probe
 	relays    []relay
 	joins     []join
+	rival     *Update                  // of this member's name, whose address was asked whether it lives
 	conflicts map[string]time.Duration // names in use twice and when that was last reported
 	left      bool                     // departed: nothing is begun any more
 	greetAt   time.Duration            // when a stranger's ping may be answered by a push/pull again

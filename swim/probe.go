@@ -145,6 +145,7 @@ func (n *Node) StreamRefused(now time.Duration, addr netip.AddrPort) {
 		p.refused = true // the period goes on, for the nacks and for an answer through a helper
 		n.accuse(p.target)
 	}
+	n.takeOver(addr)
 	n.StreamFailed(now, addr)
 }
 
