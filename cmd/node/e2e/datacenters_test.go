@@ -251,6 +251,9 @@ func TestWANPartition(t *testing.T) {
 		seesAll(t, p, 6)
 	}
 	one.Client.Must("PUT", "/v1/kv/a?dc=dc2", "v")
+	for _, n := range testcluster.Get[[]struct{ TaggedAddresses map[string]string }](one.Client, "/v1/catalog/nodes?dc=dc2") {
+		require.Equal(t, "127.0.0.1 127.0.1.2", n.TaggedAddresses["lan"]+" "+n.TaggedAddresses["wan"])
+	}
 
 	b.Cut()
 	begun := time.Now()
