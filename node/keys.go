@@ -35,6 +35,14 @@ func (n *Node) Encrypted() (lan, wan bool) {
 	return n.lan.Encrypted(), n.wan != nil && n.wan.Encrypted()
 }
 
+// LANKeys are the keys of the LAN pool that are in force, the primary one first; nil if it is not encrypted. They are secret.
+func (n *Node) LANKeys() []string {
+	if n.lan.Keyring() == nil {
+		return nil
+	}
+	return n.lan.Keyring().List()
+}
+
 // OnKeyringSaved tells what came of a KeyringTask.
 func (n *Node) OnKeyringSaved(t KeyringTask, err error) {
 	n.begin()

@@ -31,7 +31,10 @@ type checkers struct {
 	datacenter   invariants.Datacenter
 	coordinates  invariants.Coordinates
 	index        invariants.QueryIndex
+	keyring      invariants.Keyring
+	stranger     invariants.Stranger
 	events       invariants.Events
+	proposed     raft.Configuration // the last one that a leader appended
 	lost         map[raft.ID]mirror // what voters had whose disks are gone
 	placed       map[string]uint64  // index of the entry that wrote a value
 	termStart    map[uint64]uint64  // index of the first entry of each term
@@ -109,6 +112,7 @@ func (c *checkers) writing(h *Host, entries []raft.Entry) {
 			c.termStart[term] = e.Index
 		}
 		if term != 0 && e.Type == raft.EntryConfig {
+			c.proposed = *e.Config
 			c.w.cover("membership change proposed")
 			c.verify("membership change", c.change.Appended(st.ID, e.Index, st.CommitIndex, c.termStart[term], h.disk.lastConfig()))
 		}
@@ -188,6 +192,10 @@ func (c *checkers) acknowledged(index uint64) {
 		st, _ := leader.node.RaftStatus()
 		onDisk, voters = c.onDisk(st.Config, index, term)
 	}
+	if onDisk <= voters/2 {
+		// Who acknowledged it may have crashed since, with a change of the membership that nobody else knows of yet.
+		onDisk, voters = c.onDisk(c.proposed, index, term)
+	}
 	c.verify("durability", c.durability.Acknowledged(index, onDisk, voters))
 }
 
@@ -212,6 +220,7 @@ func (c *checkers) beliefs() {
 		}
 		for _, m := range h.node.Members() {
 			c.verify("membership", c.membership.Seen(viewer, m))
+			c.verify("stranger", c.stranger.Seen(viewer, m))
 			c.verify("datacenter", c.datacenter.Member(viewer, c.w.Datacenter, m))
 			if m.State == swim.StateDead {
 				c.w.cover("member failed")

@@ -121,6 +121,7 @@ func (h *Host) config() node.Config {
 		c.Expect = o.Servers
 		h.w.wanConfig(h, &c)
 	}
+	h.encrypt(&c)
 	c.FaultPoints = h.faultPoint
 	c.Coordinates = node.CoordinateConfig{Interval: time.Second, Period: 500 * time.Millisecond, BatchSize: 2, MaxBatches: 1}
 	c.Autopilot.CleanupDeadServers = true
@@ -324,7 +325,7 @@ func (h *Host) deliver(from *Host, e transport.Envelope) {
 	}
 	e.From = from.endpoint(e.Class)
 	h.w.trace.Bytes(e.Payload)
-	h.input(func() { h.node.OnMessage(e) })
+	h.input(func() { h.onMessage(e) })
 }
 
 // request makes a request as a local caller does.

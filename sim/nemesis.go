@@ -50,6 +50,8 @@ var faultKinds = []faultKind{
 	{"leave", 6 * second, 15 * second, (*nemesis).leave},
 	{"wipe", 5 * second, 15 * second, (*nemesis).wipe},
 	{"replace", 6 * second, 15 * second, (*nemesis).replace},
+	{"rotate-key", 500 * ms, 3 * second, (*nemesis).rotateKey},
+	{"stranger", 200 * ms, 2 * second, (*nemesis).stranger},
 }
 
 // start lets the faults begin.

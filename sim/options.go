@@ -20,6 +20,8 @@ type Options struct {
 	// Pebble runs the servers on Pebble over a crashable file system instead of memstore.
 	Pebble bool   `json:"pebble,omitempty"`
 	Faults Faults `json:"faults"`
+	// Encrypted has gossip encrypted, with keys that are changed, and a stranger who has none of them send whatever may do harm.
+	Encrypted bool `json:"encrypted,omitempty"`
 	// Remote is a second datacenter, if it has servers.
 	Remote Remote `json:"remote,omitzero"`
 

@@ -87,6 +87,7 @@ func Swarm(seed uint64) Options {
 			f.Every[k.name] = kr.Duration(k.lo, k.hi)
 		}
 	}
+	o.Encrypted = r.Fork("encrypted").Chance(1, 3)
 	if wr := r.Fork("remote"); wr.Chance(1, 10) {
 		o.drawRemote(wr)
 	}
@@ -98,6 +99,7 @@ func wan(seed uint64) Options {
 	o := base("wan", seed, r)
 	o.Servers, o.Duration = 3, r.Duration(10*time.Second, 60*time.Second)
 	o.Faults.LossPercent = r.Uint64N(6)
+	o.Encrypted = r.Fork("encrypted").Chance(1, 2)
 	o.drawRemote(r.Fork("remote"))
 	for _, k := range faultKinds {
 		if kr := r.Fork(k.name); kr.Chance(1, 4) {
@@ -112,6 +114,7 @@ func torture(seed uint64) Options {
 	o := base("torture", seed, r)
 	o.Servers, o.Agents, o.Clients = 5, 2, 6
 	o.Duration = 30 * time.Second
+	o.Encrypted = r.Fork("encrypted").Chance(1, 2)
 	o.Faults = Faults{LossPercent: 10, DupPercent: 5, ReorderPercent: 10, FaultPoints: 5, HeavyTail: true, DriftPercent: 4,
 		Latency: o.Faults.Latency, FsyncTime: o.Faults.FsyncTime, Every: map[string]time.Duration{}}
 	for _, k := range faultKinds {

@@ -96,6 +96,9 @@ func (w *World) rest() {
 	for _, d := range w.worlds {
 		d.announce()
 	}
+	for _, d := range w.worlds {
+		d.rotate()
+	}
 	if w.failure == nil && w.Options.Seed%4 == 0 {
 		w.drill()
 	}
@@ -141,6 +144,7 @@ func newDatacenter(t *Timeline, o Options, name string, rng *prng.Rand) *World {
 	t.worlds = append(t.worlds, w)
 	w.checks = checkers{w: w, lost: map[raft.ID]mirror{}, placed: map[string]uint64{}, termStart: map[uint64]uint64{}}
 	w.nemesis = &nemesis{w: w}
+	w.herald, w.keys = newHerald(w), newKeyKeeper(w)
 	if t.net == nil {
 		t.net = newNetwork(w)
 	}
@@ -150,7 +154,6 @@ func newDatacenter(t *Timeline, o Options, name string, rng *prng.Rand) *World {
 	for i := range o.Clients {
 		w.clients = append(w.clients, newClient(w, o.firstClient+i))
 	}
-	w.herald = newHerald(w)
 	for i := range o.Watchers {
 		w.watchers = append(w.watchers, newWatcher(w, i))
 	}

@@ -128,6 +128,7 @@ func (s *shrinker) knobs() {
 		func(o *Options) { o.Remote.Agents = 0 },
 		func(o *Options) { o.Remote.Clients = min(o.Remote.Clients, 1) },
 		func(o *Options) { o.Pebble = false },
+		func(o *Options) { o.Encrypted = false },
 	} {
 		o := s.best.Options
 		before := fmt.Sprint(o)

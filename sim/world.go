@@ -27,6 +27,8 @@ type World struct {
 	clients        []*client
 	watchers       []*watcher
 	herald         *herald
+	keys           *keyKeeper
+	tape           tape
 	history        *lin.History
 	unlinearizable bool     // as the checkers found
 	stale          []lin.Op // reads that only promise some state that once was

@@ -10,7 +10,7 @@ var poolsOnly = []Mutant{
 	{Name: "dead-without-suspicion", What: "who does not answer a probe is dead, not suspect", File: "swim/probe.go", Preset: Pools,
 		Old: "c.State, c.From, c.Tags = StateSuspect, n.cfg.Name, nil\n	n.learn(&c, true)\n", New: "c.State, c.From, c.Tags = StateDead, n.cfg.Name, nil\n	n.learn(&c, true)\n"},
 	{Name: "told-for-ever", What: "an update is told without end", File: "swim/queue.go", Preset: Pools,
-		Old: "if e.sent >= limit {", New: "if e.sent >= limit && limit < 0 {"},
+		Old: "if e.sent++; e.sent >= limit {", New: "if e.sent++; e.sent >= limit && limit < 0 {"},
 	{Name: "random-probes", What: "probes go to random members, not in rounds", File: "swim/members.go", Preset: Pools,
 		Old: "	return t.member(l[t.cursor-1])\n", New: "	return t.member(l[rng.IntN(len(l))])\n"},
 	{Name: "nobody-helps", What: "nobody is asked to probe for others", File: "swim/probe.go", Preset: Pools,

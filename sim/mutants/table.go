@@ -18,7 +18,7 @@ func Find(name string) (Mutant, error) {
 // All returns every mutant.
 func All() []Mutant {
 	var all []Mutant
-	for _, group := range [][]Mutant{elections, replication, reads, membership, snapshots, storage, proposals, data, watching, gossip, duties, events, datacenters, poolsOnly} {
+	for _, group := range [][]Mutant{elections, replication, reads, membership, snapshots, storage, proposals, data, watching, gossip, duties, events, datacenters, poolsOnly, secrets} {
 		all = append(all, group...)
 	}
 	return all

@@ -61,7 +61,7 @@ func (k *Key) Secret() []byte { return k.secret }
 func (k *Key) Sum() [sha256.Size]byte { return k.sum }
 
 // String is the key's fingerprint.
-func (k *Key) String() string { return "key " + hex.EncodeToString(k.sum[:fingerprintSize]) }
+func (k *Key) String() string { return "key " + hex.EncodeToString(k.sum[:FingerprintSize]) }
 
 // GoString is the same for %#v.
 func (k *Key) GoString() string { return k.String() }

@@ -62,9 +62,10 @@ const (
 )
 
 const (
-	fingerprintSize = 4
-	labelledHeader  = 1 + fingerprintSize
-	sessionAt       = 1 + 2*fingerprintSize
+	// FingerprintSize is how many bytes name a key, and how many a label.
+	FingerprintSize = 4
+	labelledHeader  = 1 + FingerprintSize
+	sessionAt       = 1 + 2*FingerprintSize
 	header          = sessionAt + 8 + 4
 	tagSize         = 16
 	// Overhead is by how many bytes a sealed message is longer.
@@ -102,7 +103,7 @@ type Config struct {
 // Sealer seals what a member sends and opens what it receives.
 type Sealer struct {
 	label  string
-	mark   [fingerprintSize]byte // of the label
+	mark   [FingerprintSize]byte // of the label
 	random io.Reader
 	heard  sessions
 	own    [Secret + 1]counter
@@ -133,7 +134,7 @@ func New(cfg Config) (*Sealer, error) {
 	return s, nil
 }
 
-func fingerprint(label string) (f [fingerprintSize]byte) {
+func fingerprint(label string) (f [FingerprintSize]byte) {
 	sum := sha256.Sum256([]byte("concord gossip label\x00" + label))
 	copy(f[:], sum[:])
 	return f
@@ -163,7 +164,7 @@ func (s *Sealer) Seal(dst []byte, key *Key, kind Kind, payload []byte) ([]byte, 
 	dst = slices.Grow(dst, Overhead+len(payload))
 	start := len(dst)
 	dst = append(dst, byte(Sealed))
-	dst = append(dst, key.sum[:fingerprintSize]...)
+	dst = append(dst, key.sum[:FingerprintSize]...)
 	dst = append(dst, s.mark[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, own.session)
 	dst = binary.BigEndian.AppendUint32(dst, own.last)
@@ -184,7 +185,7 @@ func (s *Sealer) Open(keys []*Key, kind Kind, data []byte) ([]byte, error) {
 	if len(data) < Overhead || Form(data[0]) != Sealed {
 		return nil, ErrTruncated
 	}
-	if [fingerprintSize]byte(data[labelledHeader:sessionAt]) != s.mark {
+	if [FingerprintSize]byte(data[labelledHeader:sessionAt]) != s.mark {
 		return nil, ErrLabel
 	}
 	session, count := binary.BigEndian.Uint64(data[sessionAt:]), binary.BigEndian.Uint32(data[sessionAt+8:])
@@ -193,7 +194,7 @@ func (s *Sealer) Open(keys []*Key, kind Kind, data []byte) ([]byte, error) {
 	}
 	err := ErrUnknownKey
 	for _, k := range keys {
-		if [fingerprintSize]byte(data[1:labelledHeader]) != [fingerprintSize]byte(k.sum[:]) {
+		if [FingerprintSize]byte(data[1:labelledHeader]) != [FingerprintSize]byte(k.sum[:]) {
 			continue
 		}
 		payload, failed := k.aead.Open(nil, data[sessionAt:header], data[header:], s.associated(data, kind))
@@ -221,7 +222,7 @@ func (s *Sealer) CheckLabel(data []byte) ([]byte, error) {
 	switch {
 	case labelled && len(data) < labelledHeader:
 		return nil, ErrTruncated
-	case labelled != (s.label != ""), labelled && [fingerprintSize]byte(data[1:labelledHeader]) != s.mark:
+	case labelled != (s.label != ""), labelled && [FingerprintSize]byte(data[1:labelledHeader]) != s.mark:
 		return nil, ErrLabel
 	case labelled:
 		return data[labelledHeader:], nil

@@ -93,7 +93,7 @@ func TestRefused(t *testing.T) {
 		require.ErrorIs(t, open("dc1", Datagram, []*Key{k}, sealed[:n]), ErrForged)
 	}
 	relabelled := slices.Clone(sealed)
-	copy(relabelled[1+fingerprintSize:], seal(t, sealer(t, "dc2", 1), k, Datagram, "")[1+fingerprintSize:sessionAt])
+	copy(relabelled[1+FingerprintSize:], seal(t, sealer(t, "dc2", 1), k, Datagram, "")[1+FingerprintSize:sessionAt])
 	require.ErrorIs(t, open("dc2", Datagram, []*Key{k}, relabelled), ErrForged, "the label is not authenticated")
 	newer := append([]byte{0xe2}, sealed[1:]...)
 	require.Equal(t, Unknown, FormOf(newer))
