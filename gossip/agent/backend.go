@@ -143,7 +143,8 @@ func serfStats(p *gossip.Pool) map[string]string {
 	out := map[string]string{}
 	for name, n := range map[string]uint64{
 		"members": uint64(s.Alive + s.Failed + s.Left), "failed": uint64(s.Failed), "left": uint64(s.Left), "health_score": uint64(s.Health),
-		"intent_queue": uint64(s.Queued), "member_time": self.Incarnation, "event_time": p.EventClock(), "query_time": p.QueryClock(),
+		"intent_queue": uint64(s.Queued), "member_time": self.Incarnation, "event_time": s.EventTime, "query_time": s.QueryTime,
+		"event_queue": uint64(s.QueuedEvents), "query_queue": uint64(s.QueuedQueries),
 		"probes": s.Probes, "probes_failed": s.ProbesFailed, "suspicions": s.Suspicions, "refutes": s.Refutes, "conflicts": s.Conflicts,
 		"packets_dropped": s.Dropped.Total(),
 	} {

@@ -29,10 +29,11 @@ type Host struct {
 // Runner runs scripts. Those for changes of membership and user events run one after another, in the order of what
 // happened; those for queries run beside them, because somebody waits for the answer.
 type Runner struct {
-	host   Host
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	host    Host
+	timeout time.Duration
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 
 	mu      sync.Mutex
 	scripts []Script
@@ -49,7 +50,7 @@ type job struct {
 
 // NewRunner returns a runner of the scripts.
 func NewRunner(host Host, scripts []Script) *Runner {
-	r := &Runner{host: host, scripts: scripts}
+	r := &Runner{host: host, timeout: Timeout, scripts: scripts}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -125,7 +126,7 @@ func (r *Runner) run(j job) {
 	warning := time.AfterFunc(slow, func() {
 		log.Printf(logs.Warn, "agent: Script '%s' slow, execution exceeding %v", j.command, slow)
 	})
-	output, err := run(r.ctx, j.command, &self, &j.event)
+	output, err := run(r.ctx, r.timeout, j.command, &self, &j.event)
 	warning.Stop()
 	log.Printf(logs.Debug, "agent: Event '%s' script output: %s", j.event.Type, output.kept)
 	if output.total > maxOutput {

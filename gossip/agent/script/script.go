@@ -111,8 +111,8 @@ func tags(t map[string]string) string {
 }
 
 // run runs a script to its end and returns what it wrote.
-func run(ctx context.Context, command string, self *swim.Member, e *event.Event) (output tail, err error) {
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+func run(ctx context.Context, timeout time.Duration, command string, self *swim.Member, e *event.Event) (output tail, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	cmd.Env = append(os.Environ(), environment(self, e)...)
@@ -124,7 +124,7 @@ func run(ctx context.Context, command string, self *swim.Member, e *event.Event)
 	err = cmd.Run()
 	switch {
 	case ctx.Err() == context.DeadlineExceeded:
-		err = fmt.Errorf("killed after %v", Timeout)
+		err = fmt.Errorf("killed after %v", timeout)
 	case err == exec.ErrWaitDelay:
 		err = nil // the script has ended well; what it left in the background is its own affair
 	}

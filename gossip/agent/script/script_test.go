@@ -196,6 +196,18 @@ func TestKilledAtTheEnd(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// A script that does not end is killed, and the next one has its turn.
+func TestKilledInTime(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "user=sleep 100", "user=touch DIR/next", "query=echo half; sleep 100")
+	l.timeout = 100 * time.Millisecond
+	l.Handle(event.OfUser(swim.UserEvent{Name: "e"}))
+	l.Handle(event.OfQuery(swim.Question{Name: "q"}))
+	l.end(t)
+	require.FileExists(t, filepath.Join(l.dir, "next"))
+	require.Empty(t, l.answers, "half an answer is none")
+}
+
 // A script that leaves something in the background has ended when it ends itself.
 func TestBackground(t *testing.T) {
 	t.Parallel()
@@ -222,4 +234,25 @@ func TestReplacedScripts(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(l.dir, "old"))
 	require.FileExists(t, filepath.Join(l.dir, "new"))
 	require.Empty(t, l.answers)
+}
+
+// FuzzParse reads any handler. What it chooses is what was said.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"foo.sh", "member-join,user:deploy=foo.sh", "query:load=A=1 uptime", "*=x", "="} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		scripts, err := Parse(text)
+		if err != nil {
+			return
+		}
+		var types []string
+		for _, s := range scripts {
+			types = append(types, strings.TrimSuffix(s.Filter.String(), ":"))
+			require.Equal(t, scripts[0].Command, s.Command)
+		}
+		again, err := Parse(strings.Join(types, ",") + "=" + scripts[0].Command)
+		require.NoError(t, err)
+		require.Equal(t, scripts, again)
+	})
 }
