@@ -640,3 +640,19 @@ func TestSameID(t *testing.T) {
 		require.Equal(t, StateAlive, m.State)
 	}
 }
+
+// Anti-entropy: a ping with a digest, and an exchange with who knows something else.
+func TestGoldenDigest(t *testing.T) {
+	t.Parallel()
+	w := newNetwork(t, 6)
+	w.cluster(3, Config{})
+	w.run(10 * time.Second)
+	w.loss = 100 // streams go through: only the first is told of the new member
+	w.join(w.add(3, Config{}), w.peers[0])
+	w.run(3 * time.Second)
+	w.loss = 0
+	b := traced(w)
+	w.run(1700 * time.Millisecond)
+	require.True(t, w.agree(0)())
+	golden(t, "digest.txt", b.String())
+}

@@ -95,7 +95,7 @@ func (n *Node) dueDigest() (d Digest) {
 
 // compare takes in another's digest. The rate of exchanges is bounded, as a datagram is cheaper than what it brings about.
 func (n *Node) compare(from netip.AddrPort, d *Digest) {
-	if *d == (Digest{}) || n.now < n.checks.exchange {
+	if *d == (Digest{}) || n.now < n.checks.exchange || n.leaving() {
 		return
 	}
 	switch {
