@@ -153,7 +153,7 @@ func (c *checks) compare(h *Host, v *beliefs) {
 }
 
 func (c *checks) changed(x *own.Change) {
-	if h := c.host(x.Name()); h != nil {
+	if h := c.w.Host(x.Name()); h != nil {
 		x.Up = h.Up()
 	}
 	viewer := fmt.Sprintf("%s/%d", x.Viewer, x.Life)
@@ -167,15 +167,6 @@ func (c *checks) changed(x *own.Change) {
 	c.fail("accuracy", c.accuracy.Seen(x))
 	c.fail("resurrection", c.resurrection.Seen(x))
 	c.fail("reaping", c.reaping.Seen(x))
-}
-
-func (c *checks) host(name string) *Host {
-	for _, h := range c.w.Hosts {
-		if h.name == name {
-			return h
-		}
-	}
-	return nil
 }
 
 // pings tells whom a member probes.

@@ -118,6 +118,13 @@ func (h *Host) Crash() {
 	h.Pool, h.inbox = nil, nil
 }
 
+// PowerOff ends the machine: nobody is there any more who could refuse a connection. When it is started again, it has another
+// address.
+func (h *Host) PowerOff() {
+	h.Crash()
+	h.Move()
+}
+
 // Move gives the machine another address; the old one is nobody's.
 func (h *Host) Move() {
 	b := h.addr.Addr().As4()

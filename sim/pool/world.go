@@ -9,6 +9,8 @@ package pool
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"concord/gossip"
@@ -191,3 +193,12 @@ func (w *World) hostAt(a netip.AddrPort) *Host {
 }
 
 func nameOf(i int) string { return fmt.Sprintf("n%05d", i) }
+
+// Host returns the host of a member's name, or nil.
+func (w *World) Host(name string) *Host {
+	i, err := strconv.Atoi(strings.TrimPrefix(name, "n"))
+	if err != nil || i < 0 || i >= len(w.Hosts) {
+		return nil
+	}
+	return w.Hosts[i]
+}

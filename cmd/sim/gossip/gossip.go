@@ -45,6 +45,9 @@ type flags struct {
 
 // Main runs the command and returns its exit code.
 func Main(args []string) int {
+	if len(args) > 0 && args[0] == "plots" {
+		return plot(args[1:])
+	}
 	var f flags
 	fs := flag.NewFlagSet("sim gossip", flag.ContinueOnError)
 	fs.Usage = func() {
