@@ -2,7 +2,9 @@ package swim
 
 import (
 	"fmt"
+	"math/bits"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -342,5 +344,30 @@ func TestBurstOfEvents(t *testing.T) {
 	alone := solo(t, Config{})
 	for range 2 * maxCasts {
 		require.NoError(t, alone.FireEvent(0, "e", nil, false), "there is nobody to tell")
+	}
+}
+
+// An event reaches everybody in a number of rounds of gossip that grows with the logarithm of the pool, also if a tenth of the
+// packets is lost.
+func TestEventsSpreadFast(t *testing.T) {
+	t.Parallel()
+	for _, members := range []int{16, 64, 256} {
+		w := newNetwork(t, uint64(members))
+		w.cluster(members, Config{})
+		w.run(20 * time.Second)
+		w.loss = 10
+		slowest, total := time.Duration(0), time.Duration(0)
+		const events = 10
+		for i := range events {
+			w.fire(w.peers[i%members], fmt.Sprint(i))
+			took := w.until(30*time.Second, "everybody has the event", func() bool {
+				return !slices.ContainsFunc(w.peers, func(p *peer) bool { return len(p.fired) <= i })
+			})
+			slowest, total = max(slowest, took), total+took
+			w.run(5 * time.Second)
+		}
+		t.Logf("%d members: everybody has an event after %v on the average, %v at most", members, total/events, slowest)
+		rounds := time.Duration(bits.Len(uint(members)))
+		require.LessOrEqual(t, total/events, rounds*LAN().GossipInterval)
 	}
 }

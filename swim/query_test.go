@@ -191,3 +191,31 @@ func TestStrayAnswers(t *testing.T) {
 	require.EqualValues(t, 1, n.Stats().AnswersLate)
 	require.EqualValues(t, 1, n.Stats().InvalidMessages)
 }
+
+// Relays make up for lost answers.
+func TestRelaysMakeUpForLoss(t *testing.T) {
+	t.Parallel()
+	const members, queries = 10, 20
+	missing := func(relay int) int {
+		w := newNetwork(t, 7)
+		w.cluster(members, Config{})
+		w.run(5 * time.Second)
+		w.answerWithName()
+		w.loss = 20
+		for range queries {
+			w.ask(w.peers[0], Query{Name: "q", Relay: relay})
+			w.run(w.peers[0].DefaultQueryTimeout())
+		}
+		_, answers, done := replyNames(w.peers[0].replies)
+		require.Equal(t, queries, done)
+		got := 0
+		for _, n := range answers {
+			got += n
+		}
+		return members*queries - got
+	}
+	alone, relayed := missing(0), missing(3)
+	t.Logf("of %d answers, a fifth of all packets being lost, %d are missing without relays and %d with three", members*queries, alone, relayed)
+	require.Less(t, relayed*4, alone)
+	require.LessOrEqual(t, relayed*50, members*queries)
+}

@@ -109,6 +109,7 @@ func leavesBothPools(t *testing.T, there *testcluster.Agent, c *testcluster.Clus
 
 // asksOtherDatacenter does at the agents of one datacenter what is to happen in another.
 func asksOtherDatacenter(t *testing.T, one, two *testcluster.Cluster) {
+	firesInOtherDatacenter(t, one, two)
 	two.Client.Must("PUT", "/v1/agent/service/register", map[string]any{"Name": "web", "Port": 8080})
 	for i, p := range []*testcluster.Agent{one.Client, one.Servers[0], one.Servers[1], one.Servers[2]} {
 		key := fmt.Sprint("/v1/kv/k", i)

@@ -121,3 +121,18 @@ func remoteExec(t *testing.T, all []*testcluster.Agent, server, b *testcluster.A
 		require.Equal(t, 404, status, "nothing is left")
 	}
 }
+
+// firesInOtherDatacenter: an event fired for another datacenter reaches the agents there, and nobody here.
+func firesInOtherDatacenter(t *testing.T, one, two *testcluster.Cluster) {
+	out, code := one.Client.Run("event", "-datacenter=dc2", "-name=across", "hello")
+	require.Equal(t, 0, code, out)
+	for _, p := range two.All() {
+		p.WaitFor(t, "the event", "/v1/event/list?name=across", 1)
+	}
+	for _, p := range one.All() {
+		require.Empty(t, testcluster.Get[[]any](p, "/v1/event/list?name=across"), p.Name)
+	}
+	out, code = one.Client.Run("event", "-datacenter=dc2", "-name=across", strings.Repeat("x", 600))
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "limit of 512 bytes")
+}
