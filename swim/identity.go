@@ -40,6 +40,9 @@ func (n *Node) admits(m *Message) bool {
 			continue
 		}
 		if twin := n.twinOf(u); twin != "" {
+			if !n.mayReport(u.Name) {
+				return false
+			}
 			n.notice(Error, u.Name, "Member '%s' has conflicting node ID '%s' with member '%s'; it is not let in", u.Name, u.ID, twin)
 			return false
 		}

@@ -321,10 +321,9 @@ func (n *Node) checkConflict(a, b *Update) {
 // conflict reports that two live nodes claim one name, unless that was done of late; it tells whether it did.
 func (n *Node) conflict(a, b *Update) bool {
 	n.stats.Conflicts++
-	if last, known := n.conflicts[a.Name]; known && n.now-last < conflictEvery {
+	if !n.mayReport(a.Name) {
 		return false
 	}
-	n.remember(a.Name)
 	// Each of the two may only ever hear what it says itself.
 	for _, c := range []struct{ of, to *Update }{{a, b}, {b, a}} {
 		if c.to != n.self.claim {

@@ -11,20 +11,24 @@ func (n *Node) refuses(u *Update) bool {
 		return false
 	}
 	n.stats.StrangersRefused++
-	if last, known := n.conflicts[u.Name]; known && n.now-last < conflictEvery {
-		return true
+	if n.mayReport(u.Name) {
+		n.notice(Warn, u.Name, "%v; it is not let in", err)
 	}
-	n.remember(u.Name)
-	n.notice(Warn, u.Name, "%v; it is not let in", err)
 	return true
 }
 
-// remember notes that a name was reported, so that it is not again at once.
-func (n *Node) remember(name string) {
-	if _, known := n.conflicts[name]; !known && len(n.conflicts) >= maxConflicts {
+// mayReport tells whether something about a name, which strangers can bring about as often as they like, may be reported:
+// once every conflictEvery.
+func (n *Node) mayReport(name string) bool {
+	last, known := n.conflicts[name]
+	if known && n.now-last < conflictEvery {
+		return false
+	}
+	if !known && len(n.conflicts) >= maxConflicts {
 		clear(n.conflicts)
 	}
 	n.conflicts[name] = n.now
+	return true
 }
 
 // foreign tells why a full state is not one of this pool, judged by whom it is of; nil if it may be one.
