@@ -66,7 +66,7 @@ func (q *request) listEvents() (any, error) {
 			}
 		}
 		q.w.Header().Set("X-Consul-Index", strconv.FormatUint(index, 10))
-		return events, nil
+		return append([]userevent.Event{}, events...), nil // never null
 	}
 }
 

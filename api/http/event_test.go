@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,7 @@ func (f *eventsFake) Events() ([]userevent.Event, <-chan struct{}) {
 	case f.listed <- struct{}{}:
 	default:
 	}
-	return append([]userevent.Event{}, f.events...), f.more
+	return slices.Clone(f.events), f.more
 }
 
 func serveEvents(f *eventsFake, method, target, body string) *httptest.ResponseRecorder {
