@@ -222,9 +222,18 @@ func (d *Dropped) count(err error) {
 	*reason++
 }
 
+// ByReason are the counters by names for metrics.
+func (d Dropped) ByReason() map[string]uint64 {
+	return map[string]uint64{"plaintext": d.Plaintext, "no_keyring": d.NoKeyring, "wrong_key": d.WrongKey, "wrong_label": d.WrongPool,
+		"forged": d.Forged, "replayed": d.Replayed, "truncated": d.Truncated, "malformed": d.Malformed}
+}
+
 // Total is how many messages were refused.
-func (d Dropped) Total() uint64 {
-	return d.Plaintext + d.NoKeyring + d.WrongKey + d.WrongPool + d.Forged + d.Replayed + d.Truncated + d.Malformed
+func (d Dropped) Total() (sum uint64) {
+	for _, n := range d.ByReason() {
+		sum += n
+	}
+	return sum
 }
 
 // HasOutput tells whether Output has anything.

@@ -250,10 +250,14 @@ func (p *Process) Self(ctx context.Context) (map[string]any, error) {
 }
 
 func serfStats(members int, s gossip.Stats, encrypted bool) map[string]string {
-	return map[string]string{"members": strconv.Itoa(members), "failed": strconv.Itoa(s.Failed), "left": strconv.Itoa(s.Left),
+	out := map[string]string{"members": strconv.Itoa(members), "failed": strconv.Itoa(s.Failed), "left": strconv.Itoa(s.Left),
 		"health_score": strconv.Itoa(s.Health), "encrypted": strconv.FormatBool(encrypted), "intent_queue": strconv.Itoa(s.Queued),
 		"event_queue": strconv.Itoa(s.QueuedEvents), "query_queue": strconv.Itoa(s.QueuedQueries),
 		"event_time": strconv.FormatUint(s.EventTime, 10), "query_time": strconv.FormatUint(s.QueryTime, 10)}
+	for reason, n := range s.Dropped.ByReason() {
+		out["dropped_"+reason] = strconv.FormatUint(n, 10)
+	}
+	return out
 }
 
 func runtimeStats() map[string]string {

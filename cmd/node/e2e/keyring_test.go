@@ -186,6 +186,10 @@ func strangerStaysOut(t *testing.T, c *testcluster.Cluster) {
 		})
 		require.Equal(t, 0, p.Stop(syscall.SIGTERM))
 	}
+	out, code := c.Servers[0].Run("info")
+	require.Zero(t, code, out)
+	require.Regexp(t, `dropped_wrong_key = [1-9]`, out)
+	require.Regexp(t, `dropped_plaintext = [1-9]`, out)
 	for _, p := range c.All() {
 		p.WaitFor(t, "the members", "/v1/agent/members", 4)
 	}
