@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,22 +66,33 @@ func (m *member) stop() {
 	}
 }
 
-// await waits for an event, in short: "member-join a,b", "user-event: deploy v7".
+// await waits until an event was told, in short "user-event: deploy v7", or of members "member-join a,b", be it at once or in
+// several parts. It returns the last of them.
 func (m *member) await(want string) event.Event {
 	m.t.Helper()
+	kind, names, _ := strings.Cut(want, " ")
+	missing := strings.Split(names, ",")
 	timeout := time.After(patience)
 	var told []string
 	for {
 		select {
 		case e := <-m.events:
-			text := e.String() + " " + string(e.User.Payload) + string(e.Query.Payload)
-			for i, member := range e.Members {
-				text += strings.Repeat(",", min(i, 1)) + member.Name
+			if len(e.Members) == 0 {
+				text := strings.TrimSpace(e.String() + " " + string(e.User.Payload))
+				if told = append(told, text); text == want {
+					return e
+				}
+				continue
 			}
-			if strings.TrimSpace(text) == want {
+			for _, member := range e.Members {
+				told = append(told, e.Type+" "+member.Name)
+				if e.Type == kind {
+					missing = slices.DeleteFunc(missing, func(name string) bool { return name == member.Name })
+				}
+			}
+			if e.Type == kind && len(missing) == 0 {
 				return e
 			}
-			told = append(told, text)
 		case <-timeout:
 			m.t.Fatalf("%s: %q is not told; told was %q", m.cfg.NodeName, want, told)
 		}
