@@ -2,6 +2,7 @@ package swim
 
 import (
 	"net/netip"
+	"slices"
 )
 
 // Dissemination: piggybacked on every packet (SWIM section 4.1), in rounds of gossip of its own, and by
@@ -138,6 +139,10 @@ func (n *Node) onPushPullReply(p *Packet) {
 
 func (n *Node) merge(m *Message, spread bool) {
 	n.stats.PushPulls++
+	if more := min(len(m.Members), n.cfg.MaxMembers) - n.table.len(); more > n.table.len() {
+		n.table.reserve(more) // a pool that was joined
+		n.out.Events = slices.Grow(n.out.Events, more)
+	}
 	for _, u := range m.Members {
 		n.learnFromState(u, spread)
 	}

@@ -1,5 +1,7 @@
 package swim
 
+import "math/bits"
+
 // index finds members by name: an open-addressing hash table of slots with linear probing. A member costs it six to ten
 // bytes, where a map of strings would take fifty.
 type index struct {
@@ -37,16 +39,23 @@ func (x *index) find(name string, of names) int32 {
 
 // add takes in a name that it does not have.
 func (x *index) add(name string, slot int32, of names) {
-	if x.used++; 4*x.used > 3*len(x.entries) {
-		old := x.entries
-		x.entries = make([]uint32, max(16, 2*len(old)))
-		for _, e := range old {
-			if e != 0 {
-				x.put(x.hash(of.nameOf(slotOf(e))), slotOf(e))
-			}
+	x.used++
+	x.reserve(x.used, of)
+	x.put(x.hash(name), slot)
+}
+
+// reserve makes room for so many names: a quarter of the table stays free.
+func (x *index) reserve(count int, of names) {
+	if 4*count <= 3*len(x.entries) {
+		return
+	}
+	old := x.entries
+	x.entries = make([]uint32, max(16, 1<<bits.Len(uint(count*4/3))))
+	for _, e := range old {
+		if e != 0 {
+			x.put(x.hash(of.nameOf(slotOf(e))), slotOf(e))
 		}
 	}
-	x.put(x.hash(name), slot)
 }
 
 func (x *index) put(h uint64, slot int32) {

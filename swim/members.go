@@ -82,6 +82,12 @@ func (t *table) add(claim *Update, to listID, rng *prng.Rand) *member {
 	return m
 }
 
+// reserve makes room for so many more live members at once.
+func (t *table) reserve(more int) {
+	t.names.reserve(t.len()+more, t)
+	t.lists[live] = slices.Grow(t.lists[live], more)
+}
+
 // room returns a free slot.
 func (t *table) room() int32 {
 	if last := len(t.free) - 1; last >= 0 {

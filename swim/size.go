@@ -168,7 +168,7 @@ func (u *Update) Validate() error {
 		return fmt.Errorf("%w: state %d is unknown", ErrUpdate, u.State)
 	case !validName(u.Name):
 		return fmt.Errorf("%w: name %q must have 1 to %d bytes of printable UTF-8", ErrUpdate, clip(u.Name), MaxName)
-	case u.From != "" && !validName(u.From):
+	case u.From != "" && u.From != u.Name && !validName(u.From):
 		return fmt.Errorf("%w: author %q must have up to %d bytes of printable UTF-8", ErrUpdate, clip(u.From), MaxName)
 	case len(u.ID) > MaxID:
 		return fmt.Errorf("%w: ID of %s has %d bytes; at most %d are allowed", ErrUpdate, u.Name, len(u.ID), MaxID)
