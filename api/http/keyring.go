@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -46,30 +47,30 @@ func (q *request) keyringRequest() (KeyringRequest, error) {
 		var body struct{ Key string }
 		text, err := q.body(maxKeyringBody)
 		if err == nil {
-			err = json.Unmarshal(text, &body)
+			err = json.NewDecoder(bytes.NewReader(text)).Decode(&body)
 		}
 		if err != nil {
-			return req, badRequest("Request decode failed: %v", err)
+			return req, badRequest("Bad request: Request decode failed: %v", err)
 		}
 		req.Key = body.Key
 	}
 	if v := q.params.Get("relay-factor"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil {
-			return req, badRequest("Error parsing relay factor: %v", err)
+			return req, badRequest("Bad request: Error parsing relay factor: %v", err)
 		}
 		if n < 0 || n > maxRelay {
-			return req, badRequest("Invalid relay-factor: Relay factor must be in range: [0, %d]", maxRelay)
+			return req, badRequest("Bad request: Invalid relay-factor: Relay factor must be in range: [0, %d]", maxRelay)
 		}
 		req.Relay = n
 	}
 	if v := q.params.Get("local-only"); v != "" {
 		var err error
 		if req.LocalOnly, err = strconv.ParseBool(v); err != nil {
-			return req, badRequest("Error parsing local-only: %v", err)
+			return req, badRequest("Bad request: Error parsing local-only: %v", err)
 		}
 		if req.LocalOnly && req.Op != gossip.ListKeys {
-			return req, badRequest("Invalid use of local-only: local-only can only be set for list requests")
+			return req, badRequest("Bad request: Invalid use of local-only: local-only can only be set for list requests")
 		}
 	}
 	return req, nil

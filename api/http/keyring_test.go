@@ -43,8 +43,8 @@ func TestKeyringRequests(t *testing.T) {
 		require.Equal(t, c.want, f.req)
 	}
 	for _, c := range []struct{ method, target, body, want string }{
-		{"POST", "", "{", "Request decode failed"},
-		{"GET", "?relay-factor=6", "", "Invalid relay-factor: Relay factor must be in range: [0, 5]"},
+		{"POST", "", "{", "Bad request: Request decode failed: unexpected EOF"},
+		{"GET", "?relay-factor=6", "", "Bad request: Invalid relay-factor: Relay factor must be in range: [0, 5]"},
 		{"GET", "?relay-factor=x", "", "Error parsing relay factor"},
 		{"GET", "?local-only=x", "", "Error parsing local-only"},
 		{"PUT", "?local-only=1", `{}`, "Invalid use of local-only: local-only can only be set for list requests"},
