@@ -53,7 +53,6 @@ func (c *gossipAgentCommand) Run(args []string) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	tune()
 	level, _ := logs.ParseLevel(cfg.LogLevel) // Load has looked at it
 	gate := &gatedWriter{out: os.Stdout}
 	log := logs.New(gate, "    ", level)
