@@ -111,7 +111,10 @@ func New(cfg Config, rng *prng.Rand, now time.Duration) (*Pool, error) {
 	}
 	// Two sessions for each member, and as many again for former lives.
 	p.sealer, err = seal.New(seal.Config{Label: cfg.Label, Random: cfg.Random, MaxSessions: 4 * cfg.Swim.MaxMembers})
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Keyring are the pool's keys, nil if it is not encrypted.
@@ -204,6 +207,16 @@ func (p *Pool) OpenSecret(data []byte) ([]byte, error) {
 		return nil, ErrNotEncrypted
 	}
 	return p.sealer.Open(p.cfg.Keyring.keys, seal.Secret, data)
+}
+
+// NewSessions has what is sent numbered anew. To be called when this machine may have been set back to an earlier
+// state of its memory: messages with numbers that were used before are refused, and sealing with them would give the key
+// away.
+func (p *Pool) NewSessions() error {
+	if p.cfg.Keyring == nil {
+		return nil
+	}
+	return p.sealer.Renew()
 }
 
 func (d *Dropped) count(err error) {

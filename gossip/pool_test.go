@@ -122,6 +122,29 @@ func TestReplayedRecording(t *testing.T) {
 	require.Positive(t, after.Dropped.Replayed)
 }
 
+// A member that was set back to an earlier state of its memory is heard again as soon as it begins new sessions.
+func TestNewSessions(t *testing.T) {
+	t.Parallel()
+	w := newTestNet(t, 1)
+	hosts := w.cluster(2, Config{Keyring: testKeyring(t, 1)})
+	w.tap = func(from, _ *testHost, s Send) {
+		if from == hosts[0] { // what it sends was sent before
+			require.NoError(t, w.receive(hosts[1], from.addr, s.Stream, s.Payload))
+		}
+	}
+	replayed := hosts[1].Stats().Dropped.Replayed
+	w.run(3 * time.Second)
+	require.Greater(t, hosts[1].Stats().Dropped.Replayed, replayed)
+	w.tap = nil
+	require.NoError(t, hosts[0].NewSessions())
+	replayed = hosts[1].Stats().Dropped.Replayed
+	w.run(10 * time.Second)
+	require.Equal(t, replayed, hosts[1].Stats().Dropped.Replayed)
+	w.requireWhole()
+	plain := w.add(Config{})
+	require.NoError(t, plain.NewSessions())
+}
+
 // Sealed datagrams are not larger than the core was told they may be.
 func TestSealedPacketsFit(t *testing.T) {
 	t.Parallel()

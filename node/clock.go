@@ -31,7 +31,15 @@ func (c *clockWatch) jumped(monotonic, wall time.Duration) bool {
 
 // watchClock is called with each input.
 func (n *Node) watchClock() {
-	if !n.clock.jumped(n.now, n.env.Wall()) || n.server == nil {
+	if !n.clock.jumped(n.now, n.env.Wall()) {
+		return
+	}
+	for _, p := range n.pools {
+		if err := p.NewSessions(); err != nil {
+			n.log(Error, p.component, "failed to begin new sessions", "error", err)
+		}
+	}
+	if n.server == nil {
 		return
 	}
 	n.log(Warn, "raft", "the clocks of this machine disagree on how much time has passed; leases begin anew")

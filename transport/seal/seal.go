@@ -126,12 +126,20 @@ func New(cfg Config) (*Sealer, error) {
 		return nil, fmt.Errorf("%w: %d sessions, there must be room for one", ErrConfig, cfg.MaxSessions)
 	}
 	s := &Sealer{label: cfg.Label, mark: fingerprint(cfg.Label), random: cfg.Random, heard: newSessions(cfg.MaxSessions)}
-	for _, k := range []Kind{Datagram, Stream, Secret} {
-		if err := s.renew(k); err != nil {
-			return nil, err
-		}
+	if err := s.Renew(); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// Renew begins new sessions. It fails with what Random failed with; those that were not renewed go on.
+func (s *Sealer) Renew() error {
+	for _, k := range []Kind{Datagram, Stream, Secret} {
+		if err := s.renew(k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func fingerprint(label string) (f [FingerprintSize]byte) {
