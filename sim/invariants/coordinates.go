@@ -16,8 +16,9 @@ type place struct {
 	samples uint64
 }
 
-// maxMove is the longest step in the space, with room for gravity; the adjustment, a mean, may move besides by as much.
-const maxMove = 250 * time.Millisecond
+// maxMove is the longest step: 100 ms by the sample and as much by gravity, in the space and in height; and the adjustment, a
+// mean, moves besides.
+const maxMove = 500 * time.Millisecond
 
 // At tells where a member is, in one of its lives, after so many samples.
 func (p *Coordinates) At(viewer string, c coordinate.Coordinate, samples uint64) error {

@@ -86,7 +86,16 @@ func (h *Host) Start() {
 	cfg := w.Swim
 	cfg.Name, cfg.ID, cfg.Addr, cfg.Tags = h.name, h.id, h.addr, h.Tags
 	cfg.Incarnation, cfg.EventClock, cfg.QueryClock = h.kept.incarnation, h.kept.eventClock, h.kept.queryClock
-	p, err := gossip.New(gossip.Config{Swim: cfg, Claims: w.claims}, h.rng.Fork(fmt.Sprint(h.life)), w.now)
+	rng := h.rng.Fork(fmt.Sprint(h.life))
+	g := gossip.Config{Swim: cfg, Claims: w.claims, Random: rng.Fork("sessions")}
+	var err error
+	if w.Key != "" {
+		g.Keyring, err = gossip.NewKeyring(w.Key)
+	}
+	var p *gossip.Pool
+	if err == nil {
+		p, err = gossip.New(g, rng, w.now)
+	}
 	if err != nil {
 		panic(fmt.Sprintf("pool: start %s: %v", h.name, err)) // a trial with a bad configuration
 	}

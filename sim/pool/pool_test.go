@@ -50,3 +50,31 @@ func TestForm(t *testing.T) {
 	require.True(t, w.AtRest())
 	require.Empty(t, w.disagreement())
 }
+
+// TestHostile: a stranger without a key can do nothing to an encrypted pool, and no lasting harm to another one.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	n := uint64(20)
+	if testing.Short() {
+		n = 4
+	}
+	for s := uint64(1); s <= n; s++ {
+		r := RunHostile(s, nil)
+		require.NoError(t, r.Err())
+		require.Len(t, r.Met, len(attacks), "each kind of attack was made")
+	}
+}
+
+// TestSharingChangesNothing: whether equal claims are one in memory has no influence on what happens.
+func TestSharingChangesNothing(t *testing.T) {
+	t.Parallel()
+	var hashes []string
+	for _, share := range []bool{false, true} {
+		w := New(Options{Seed: 3, Hosts: 60, Swim: swim.LAN(), Net: Network{Latency: time.Millisecond, LossPercent: 10}, Share: share}, nil, nil)
+		require.NoError(t, w.Regather(time.Minute))
+		w.Hosts[7].Crash()
+		w.Run(30 * time.Second)
+		hashes = append(hashes, w.Hash())
+	}
+	require.Equal(t, hashes[0], hashes[1])
+}

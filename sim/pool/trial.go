@@ -13,14 +13,18 @@ import (
 // Trial is a run of one seed: a pool under random faults, which then heals and has to keep what is promised of a pool
 // in peace.
 type Trial struct {
-	w      *World
-	rng    *prng.Rand
-	checks *checks
-	bounds own.Bounds
-	met    map[string]int
-	seeds  []*Host
-	fired  int // user events
+	w       *World
+	rng     *prng.Rand
+	checks  *checks
+	bounds  own.Bounds
+	met     map[string]int
+	seeds   []*Host
+	hostile *hostile // nil: nobody is
+	fired   int      // user events
 }
+
+// trialKey encrypts the pools of some trials.
+const trialKey = "c2ltdWxhdGVkIHBvb2xzIQ=="
 
 // longMemory is for how long failed members are remembered in some trials.
 const longMemory = 20 * time.Minute
@@ -28,6 +32,7 @@ const longMemory = 20 * time.Minute
 // Report is what came of a trial.
 type Report struct {
 	Seed      uint64
+	Hostile   bool
 	Hash      string // of all that happened
 	Hosts     int
 	Simulated time.Duration
@@ -42,23 +47,31 @@ func (r *Report) Err() error {
 	if r.Failure == nil {
 		return nil
 	}
-	return fmt.Errorf("%s violated at %v of seed %d: %w\nreplay: go run ./cmd/sim gossip -seed=%d", r.Failure.Checker,
-		r.Failure.At, r.Seed, r.Failure.Err, r.Seed)
+	mode := ""
+	if r.Hostile {
+		mode = "-hostile "
+	}
+	return fmt.Errorf("%s violated at %v of seed %d: %w\nreplay: go run ./cmd/sim gossip %s-seed=%d", r.Failure.Checker,
+		r.Failure.At, r.Seed, r.Failure.Err, mode, r.Seed)
 }
 
 // Run runs a seed. log may be nil.
-func Run(seed uint64, log func(format string, args ...any)) (r Report) {
+func Run(seed uint64, log func(format string, args ...any)) Report {
 	t := newTrial(seed, log)
+	return t.run(append([]func(){t.form, t.chaos, t.converge}, t.peace()...))
+}
+
+// run runs the phases until one fails.
+func (t *Trial) run(phases []func()) (r Report) {
 	defer func() {
 		// An assertion of the core that fails is a finding like any other.
 		if p := recover(); p != nil {
 			t.checks.fail("core", fmt.Errorf("%v", p))
 		}
-		r = Report{Seed: seed, Hash: t.w.Hash(), Hosts: len(t.w.Hosts), Simulated: t.w.now, Events: t.w.sent.Events,
+		r = Report{Seed: t.w.Seed, Hostile: t.hostile != nil, Hash: t.w.Hash(), Hosts: len(t.w.Hosts), Simulated: t.w.now, Events: t.w.sent.Events,
 			Mistakes: t.checks.accuracy.Mistakes, Met: t.met, Failure: t.checks.failure}
 	}()
-	phases := []func(){t.form, t.chaos, t.converge}
-	for _, phase := range append(phases, t.peace()...) {
+	for _, phase := range phases {
 		if phase(); t.checks.failure != nil {
 			break
 		}
@@ -79,6 +92,9 @@ func newTrial(seed uint64, log func(format string, args ...any)) *Trial {
 	}
 	o.Swim.TombstoneTimeout = rng.Duration(30*time.Second, 90*time.Second)
 	o.Swim.GossipToTheDead = 15 * time.Second
+	if rng.Chance(1, 4) {
+		o.Key = trialKey
+	}
 	c := newChecks(o.Swim, o.Hosts)
 	t := &Trial{rng: rng, checks: c, bounds: own.Bounds{Swim: o.Swim, N: o.Hosts}, met: map[string]int{}}
 	t.w = New(o, c, log)

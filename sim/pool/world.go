@@ -27,6 +27,8 @@ type Options struct {
 	// Swim has the timing of all members; Name, ID, Addr and Incarnation are set for each.
 	Swim swim.Config
 	Net  Network
+	// Key encrypts the pool; "": it is not encrypted.
+	Key string
 	// Share lets equal claims be one in memory, whoever decodes them. It changes nothing else.
 	Share bool
 }

@@ -20,6 +20,10 @@ const usage = `Usage: sim gossip [options]
 
       $ go run ./cmd/sim gossip -seeds=1000
 
+  Pools that are attacked by a stranger in their network:
+
+      $ go run ./cmd/sim gossip -hostile -seeds=200
+
   A large pool at rest, and what it costs:
 
       $ GOMAXPROCS=1 go run ./cmd/sim gossip -nodes=10000 -quiet-pool=60s
@@ -38,7 +42,7 @@ type flags struct {
 	seeds, parallel int
 	duration        time.Duration
 	first, hashes   bool
-	quiet           bool
+	quiet, hostile  bool
 	nodes           int
 	quietPool       time.Duration
 }
@@ -62,6 +66,7 @@ func Main(args []string) int {
 	fs.BoolVar(&f.first, "first", false, "stop at the first seed that fails")
 	fs.BoolVar(&f.hashes, "hashes", false, "print the trace hash of each seed")
 	fs.BoolVar(&f.quiet, "quiet", false, "do not log the events of a single seed")
+	fs.BoolVar(&f.hostile, "hostile", false, "run the seeds in which somebody without a key attacks the pool")
 	fs.IntVar(&f.nodes, "nodes", 1000, "how many members the pool of -quiet-pool has")
 	fs.DurationVar(&f.quietPool, "quiet-pool", 0, "form a pool of -nodes members and measure it for this long, in virtual time")
 	if err := fs.Parse(args); err != nil {

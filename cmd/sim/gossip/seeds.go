@@ -10,13 +10,20 @@ import (
 	"concord/sim/pool"
 )
 
+func (f flags) run(seed uint64, log func(string, ...any)) pool.Report {
+	if f.hostile {
+		return pool.RunHostile(seed, log)
+	}
+	return pool.Run(seed, log)
+}
+
 func single(f flags) int {
 	var log func(string, ...any)
 	if !f.quiet {
 		log = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 	}
 	began := time.Now()
-	r := pool.Run(f.seed, log)
+	r := f.run(f.seed, log)
 	fmt.Printf("seed %d: trace %s, %d members, %d events, %v simulated in %v\n", r.Seed, r.Hash, r.Hosts, r.Events, r.Simulated.Truncate(time.Millisecond),
 		time.Since(began).Truncate(time.Millisecond))
 	if err := r.Err(); err != nil {
@@ -107,7 +114,7 @@ func (t *tally) runAll(f flags) {
 				if i >= uint64(f.seeds) || over || f.first && t.failing.Load() {
 					return
 				}
-				t.add(pool.Run(f.from+i, nil))
+				t.add(f.run(f.from+i, nil))
 			}
 		})
 	}

@@ -169,7 +169,8 @@ knows tells three others in each, and one more.`)
 
 func (p *page) load(r *results) {
 	p.heading("Load", `What each member of a pool at rest sends per second: a ping and an ack in each period, whatever the size of the pool. Lost
-ones cost helpers' probes, and suspicions that are refuted.`)
+ones cost helpers' probes; and where so many are lost that well members are suspected now and then, all are told of each suspicion and of
+its refutation, the more the larger the pool, up to the bound of gossip: three datagrams each 200 ms.`)
 	c := &chart{title: "Datagrams of each member", x: "members", y: "per second", logX: true, series: lines(r, func(m *bySize) float64 { return m.datagrams })}
 	p.plot("load.svg", c)
 	b := &chart{title: "Bytes of each member, in datagrams", x: "members", y: "per second", logX: true, series: lines(r, func(m *bySize) float64 { return m.bytes })}

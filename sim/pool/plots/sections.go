@@ -15,8 +15,11 @@ func sizes(quick bool) []size {
 	if quick {
 		return []size{{16, 6, 3}, {64, 4, 3}}
 	}
-	return []size{{16, 300, 60}, {64, 150, 40}, {256, 60, 20}, {1024, 16, 10}, {4096, 4, 4}, {10000, 2, 3}}
+	return []size{{16, 300, 60}, {64, 150, 40}, {256, 60, 20}, {1024, 16, 10}, {4096, 3, 3}, {10000, 1, 2}}
 }
+
+// loadFor is for how long a pool is watched at rest.
+const loadFor = 10 * time.Second
 
 // bySize is what was measured in a pool of some size under some loss.
 type bySize struct {
@@ -46,7 +49,7 @@ func (r *runner) measureSize(s size) ([]*bySize, error) {
 		l.w.Net.LossPercent = loss
 		l.w.Run(5 * time.Second)
 		m := &bySize{n: s.n, loss: loss}
-		m.datagrams, m.bytes, m.streamed = l.load(20 * time.Second)
+		m.datagrams, m.bytes, m.streamed = l.load(loadFor)
 		for i := range s.news {
 			heard, err := l.tell(i + int(loss)*1000)
 			if err != nil {
