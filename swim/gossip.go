@@ -127,13 +127,17 @@ func (n *Node) onPushPull(p *Packet) {
 	n.tellSelf = false // the state did
 }
 
+// newcomersTell is how large a pool may be for those who join it to pass on whom they met. When a pool forms, its members
+// join through different ones, each of which knows a part of them.
+const newcomersTell = 32
+
 func (n *Node) onPushPullReply(p *Packet) {
 	if twin := n.twinIn(p.Message.Members); twin != nil && p.Message.Join {
 		n.joined(p.Message.Seq, twin)
 		return
 	}
-	// Who joins from nothing has no news for the pool but itself.
-	n.merge(&p.Message, len(n.table.lists[live]) > 0)
+	// Who joins from nothing has no news for the pool but itself, unless others are joining at the same time elsewhere.
+	n.merge(&p.Message, len(n.table.lists[live]) > 0 || len(p.Message.Members) <= newcomersTell)
 	n.joined(p.Message.Seq, nil)
 }
 

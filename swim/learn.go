@@ -14,13 +14,21 @@ const (
 	conflictEvery = time.Minute
 )
 
+// feedbackFrom is the size of the pool above which what others told counts as sent (queue.heard). It saves half of the
+// gossip, but a burst of news then misses somebody more often, whom the digests find some seconds later. In smaller pools
+// there is little to save.
+const feedbackFrom = 128
+
 func (n *Node) learnAll(updates []*Update) {
 	if len(updates) == 0 {
 		return
 	}
 	limit := transmitLimit(n.cfg.RetransmitMult, n.NumAlive())
+	crowd := n.NumAlive() > feedbackFrom
 	for _, u := range updates {
-		n.queue.heard(u, limit)
+		if crowd {
+			n.queue.heard(u, limit)
+		}
 		n.learn(u, true)
 	}
 }
