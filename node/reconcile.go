@@ -154,9 +154,10 @@ func (s *server) memberAlive(m swim.Member, reg registered) {
 	addr := m.Addr.Addr().String()
 	cmd := &catalog.Register{ID: m.ID, Node: m.Name, Address: addr, Datacenter: s.n.cfg.Datacenter,
 		Check: serfCheck(m.Name, catalog.HealthPassing, catalog.SerfAliveOutput)}
-	// What the node says of itself (metadata, other addresses) is its own to update.
-	cmd.SkipNodeUpdate = node != nil && node.ID == m.ID && node.Address == addr
-	same := cmd.SkipNodeUpdate && check != nil && check.Status == catalog.HealthPassing
+	// What the node says of itself (metadata, other addresses) is its own to update. It may have done so since the catalog was looked at.
+	known := node != nil && node.ID == m.ID && node.Address == addr
+	cmd.SkipNodeUpdate = known || node == nil
+	same := known && check != nil && check.Status == catalog.HealthPassing
 	if info, ok := s.n.cfg.serverOf(m); ok {
 		cmd.Service = consulService(info)
 		have := reg.servers[m.Name]

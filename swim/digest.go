@@ -94,17 +94,27 @@ func (n *Node) dueDigest() (d Digest) {
 }
 
 // compare takes in another's digest. The rate of exchanges is bounded, as a datagram is cheaper than what it brings about.
-func (n *Node) compare(from netip.AddrPort, d *Digest) {
+// A connection back goes to where the datagram came from and, where that is not the same, to the address that the member claims: a router
+// on the way may have put an address of its own into the datagram, at which nobody listens, or the member may have moved.
+func (n *Node) compare(p *Packet) {
+	d, from := &p.Message.Digest, p.Addr
 	if *d == (Digest{}) || n.now < n.checks.exchange || n.leaving() {
 		return
 	}
-	switch {
-	case d.Members != n.digest:
-		n.exchange(from, "")
-	case n.eventsDiffer(d):
-		n.sendStream(from, Message{Type: MsgPushPull, From: n.cfg.Name, Buckets: noBuckets}, nil)
-	default:
+	members, events := d.Members != n.digest, n.eventsDiffer(d)
+	if !members && !events {
 		return
+	}
+	to := []netip.AddrPort{from}
+	if m := n.table.get(p.Message.From); m != nil && m.claim.Addr != from {
+		to = append(to, m.claim.Addr)
+	}
+	for _, a := range to {
+		if members {
+			n.exchange(a, "")
+		} else {
+			n.sendStream(a, Message{Type: MsgPushPull, From: n.cfg.Name, Buckets: noBuckets}, nil)
+		}
 	}
 	n.checks.exchange = n.now + n.cfg.ProbeInterval/2
 	n.stats.DigestsDiffer++

@@ -181,3 +181,14 @@ func TestHolesCloseSoon(t *testing.T) {
 		t.Log(w.until(10*time.Second, "no holes", w.agree(0)))
 	}
 }
+
+// Behind routers that put addresses of their own into datagrams, holes close as well, though nobody listens at these addresses.
+func TestHolesCloseBehindRouters(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		w := newNetwork(t, seed)
+		w.routers, w.loss = true, 30
+		w.cluster(6, Config{PushPullInterval: 5 * time.Second})
+		w.until(30*time.Second, "no holes", w.agree(0))
+	}
+}

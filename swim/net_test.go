@@ -33,6 +33,8 @@ type network struct {
 	wait    map[*peer]time.Duration // the tick that is scheduled
 	respond func(p *peer, q Question)
 	twice   uint64 // of 100 datagrams come twice
+	// routers put addresses of their own, at which nobody listens for streams, into all datagrams on the way.
+	routers bool
 }
 
 // tester is a test or a property.
@@ -91,6 +93,11 @@ func newNetwork(t tester, seed uint64) *network {
 
 func address(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 8301)
+}
+
+// translated is the address that a router puts into a datagram, or the one it stands for.
+func translated(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), a.Port()^0x8000)
 }
 
 func nodeName(i int) string { return fmt.Sprintf("n%05d", i) }
@@ -237,8 +244,14 @@ func (w *network) post(from *peer, q Packet, stream bool) {
 
 func (w *network) deliver(from *peer, q Packet, stream bool, delay time.Duration) {
 	to, life, source := q.Addr, from.life, from.addr
+	if w.routers && !stream {
+		source = translated(source)
+	}
 	w.at(w.now+delay, func() {
 		p := w.byAddr[to]
+		if w.routers && !stream && p == nil {
+			p = w.byAddr[translated(to)]
+		}
 		if p == nil || !p.up || w.cut != nil && w.cut(from, p) {
 			if stream && from.up && from.life == life {
 				if w.refuses && p == nil {

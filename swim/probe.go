@@ -177,7 +177,7 @@ func (n *Node) onPing(p *Packet, send func(netip.AddrPort, Message, *Update)) {
 		n.greetAt = n.now + n.cfg.ProbeInterval
 		n.pushPull(p.Addr, 0, false)
 	} else {
-		n.compare(p.Addr, &m.Digest)
+		n.compare(p)
 	}
 }
 

@@ -252,9 +252,14 @@ func TestWANPartition(t *testing.T) {
 		seesAll(t, p, 6)
 	}
 	one.Client.Must("PUT", "/v1/kv/a?dc=dc2", "v")
-	for _, n := range testcluster.Get[[]struct{ TaggedAddresses map[string]string }](one.Client, "/v1/catalog/nodes?dc=dc2") {
-		require.Equal(t, "127.0.0.1 127.0.1.2", n.TaggedAddresses["lan"]+" "+n.TaggedAddresses["wan"])
-	}
+	testcluster.Eventually(t, "both addresses of each agent", func() string {
+		for _, n := range testcluster.Get[[]struct{ TaggedAddresses map[string]string }](one.Client, "/v1/catalog/nodes?dc=dc2") {
+			if a := n.TaggedAddresses; a["lan"] != "127.0.0.1" || a["wan"] != "127.0.1.2" {
+				return fmt.Sprint(a)
+			}
+		}
+		return ""
+	})
 
 	b.Cut()
 	begun := time.Now()
