@@ -239,7 +239,7 @@ func (n *Node) hear(p *Packet) {
 	n.queries.clock.witness(p.Clocks.Query)
 	if m.Type == MsgPushPullReply && m.Join && len(n.table.lists[live]) == 0 && n.events.since != beginning {
 		// Whatever was fired before this member came is not for it, even if it was delivered to a former life of it.
-		n.events.recent.raise(min(p.Clocks.Event, maxLTime) + 1)
+		n.events.recent.raise(uint64(n.events.clock))
 	}
 	for i := range p.Events {
 		n.hearEvent(&p.Events[i], !state)

@@ -238,14 +238,23 @@ func TestCoalescer(t *testing.T) {
 	require.False(t, NewCoalescer(0, 0).Add(0, e("a", 1, "")))
 }
 
-// A clock that jumps, as a hostile member's does, costs nothing to follow.
+// An absurd time, as a hostile member may tell, is not believed, and costs nothing.
 func TestClockJumps(t *testing.T) {
 	t.Parallel()
 	n := solo(t, Config{})
-	n.HandlePacket(0, Packet{Addr: address(1), Message: Message{Type: MsgGossip, From: "a"}, Clocks: Clocks{Event: maxLTime - 2, Query: maxLTime - 2}})
-	from := n.eventsFrom()
-	require.LessOrEqual(t, uint64(n.events.clock)-from, uint64(digestSpan))
+	clocks := func(event, query uint64) {
+		n.HandlePacket(0, Packet{Addr: address(1), Message: Message{Type: MsgGossip, From: "a"}, Clocks: Clocks{Event: event, Query: query}})
+	}
+	clocks(maxLTime-2, 1<<63)
+	require.EqualValues(t, 1, n.EventClock())
+	require.EqualValues(t, 1, n.QueryClock())
+	clocks(maxJump, maxJump+2)
+	require.EqualValues(t, maxJump+1, n.EventClock())
+	require.EqualValues(t, 1, n.QueryClock())
+	require.LessOrEqual(t, uint64(n.events.clock)-n.eventsFrom(), uint64(digestSpan))
 	require.True(t, n.eventsDiffer(&Digest{EventsFrom: 1, Events: 7}))
+	require.NoError(t, n.FireEvent(0, "e", nil, false))
+	require.EqualValues(t, maxJump+1, n.Output().UserEvents[0].LTime)
 }
 
 // What another pool tells is not for this one.

@@ -13,9 +13,12 @@ func (c *lamport) next() uint64 {
 	return t
 }
 
+// maxJump bounds how far a clock is moved at once: who tells an absurd time must not use up the times that there are.
+const maxJump = 1 << 32
+
 // witness moves the clock past a time heard of, and tells whether the time can be believed.
 func (c *lamport) witness(t uint64) bool {
-	if t >= maxLTime {
+	if t >= maxLTime || t > uint64(*c)+maxJump {
 		return false
 	}
 	*c = max(*c, lamport(t+1))

@@ -36,8 +36,10 @@ type QueryID struct {
 
 // QueryCast is a query as members tell it to one another. Its Timeout is what is left of it.
 type QueryCast struct {
-	ID   QueryID
-	Addr netip.AddrPort // of the asker, for the answers
+	ID QueryID
+	// Addr is where the asker wants the answers. It need not be where others know a member of that name: of two nodes with one
+	// name the one that is not believed asks as well, to find out.
+	Addr netip.AddrPort
 	Query
 }
 

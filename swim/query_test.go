@@ -219,3 +219,16 @@ func TestRelaysMakeUpForLoss(t *testing.T) {
 	require.Less(t, relayed*4, alone)
 	require.LessOrEqual(t, relayed*50, members*queries)
 }
+
+// Of two nodes with one name the one that the others do not believe gets answers, too.
+func TestAnswersGoToWhoAsked(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{})
+	n.learn(ptr(aliveClaim(2, 1)), false)
+	n.Output()
+	n.HandlePacket(0, Packet{Addr: address(9), Message: Message{Type: MsgGossip, From: "a"}, Queries: []QueryCast{{ID: QueryID{From: nodeName(2), LTime: 1},
+		Addr: address(7), Query: Query{Name: "q", Ack: true, Timeout: time.Second}}}})
+	out := n.Output()
+	require.Len(t, out.Packets, 1)
+	require.Equal(t, address(7), out.Packets[0].Addr)
+}
