@@ -38,6 +38,31 @@ func (n *Node) pardon(name string) {
 	}
 }
 
+// wakeCalls is how many exiles are asked at once after a long sleep.
+const wakeCalls = 3
+
+// beginAnew forgets everybody, after a sleep that was so long that the pool has forgotten members that died meanwhile: what
+// this one remembers would bring them back to life. Some are asked who is there now.
+func (n *Node) beginAnew() {
+	for list := lists; list > live; {
+		list--
+		for len(n.table.lists[list]) > 0 {
+			m := n.table.at(0, list)
+			if list == live {
+				n.banish(m.claim)
+			}
+			n.reap(m)
+		}
+	}
+	n.rng.Shuffle(len(n.exiles), func(i, j int) { n.exiles[i], n.exiles[j] = n.exiles[j], n.exiles[i] })
+	if n.leaving() {
+		return
+	}
+	for _, e := range n.exiles[:min(wakeCalls, len(n.exiles))] {
+		n.exchange(e.addr, e.name)
+	}
+}
+
 // reconnect tries to reach a failed member, and an exile: all members together each failed one about once in each
 // interval, and one exile, however large the pool. It is what reunites the parts after a partition.
 func (n *Node) reconnect() {

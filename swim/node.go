@@ -268,6 +268,9 @@ func (n *Node) advance(now time.Duration) {
 		n.stats.Stalls++
 		n.notice(Warn, "", "this node was not scheduled for %v; is the machine overloaded or was it paused?", late)
 	}
+	if memory := min(n.cfg.ReconnectTimeout, n.cfg.TombstoneTimeout); late >= memory-reapSlack(memory) {
+		n.beginAnew()
+	}
 }
 
 // expireWatches ends suspicions and forgets members that are gone for long enough.

@@ -235,3 +235,23 @@ func TestWipedAndMoved(t *testing.T) {
 	w.join(p, w.peers[0])
 	w.until(20*time.Second, "believed", w.agree(0))
 }
+
+// A node that slept for longer than the pool remembers the dead does not bring them back to life.
+func TestLongSleepDoesNotResurrect(t *testing.T) {
+	t.Parallel()
+	w := newNetwork(t, 201)
+	w.cluster(8, Config{ReconnectTimeout: 2 * time.Minute, TombstoneTimeout: 2 * time.Minute})
+	w.run(20 * time.Second)
+	sleeper, dead := w.peers[0], w.peers[5]
+	sleeper.up = false // its timers and packets are lost, its memory is not
+	w.crash(dead)
+	w.run(6 * time.Minute)
+	joins := w.peers[1].count(EventJoin)
+	sleeper.up = true
+	w.drain(sleeper)
+	w.until(20*time.Second, "back", w.agree(0))
+	w.run(5 * time.Minute)
+	require.True(t, w.agree(0)())
+	require.Equal(t, joins+1, w.peers[1].count(EventJoin), "only the sleeper came back")
+	require.Equal(t, []exile{{dead.name, dead.addr}}, sleeper.exiles)
+}
