@@ -93,6 +93,7 @@ func TestManyAgents(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
+	testcluster.Program(t) // to build it takes time, too
 	began := time.Now()
 	p := startPool(t)
 	want := map[string]string{}
