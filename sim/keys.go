@@ -8,6 +8,7 @@ import (
 	"concord/gossip"
 	"concord/internal/prng"
 	"concord/node"
+	"concord/swim"
 )
 
 // keyKeeper is the operator of an encrypted pool. It changes the pool's key step by step, as it is told to (a fault of the kind
@@ -15,6 +16,7 @@ import (
 // old one. A host that is down meanwhile holds it up. New hosts get the keys that the operator knows.
 type keyKeeper struct {
 	w       *World
+	rng     *prng.Rand
 	count   int
 	primary string // what new hosts begin with
 	next    string // the key to come; once all use that, the one to go; "" between two rotations
@@ -37,7 +39,7 @@ const (
 )
 
 func newKeyKeeper(w *World) *keyKeeper {
-	k := &keyKeeper{w: w}
+	k := &keyKeeper{w: w, rng: w.rng.Fork("keys")}
 	k.primary = k.make()
 	return k
 }
@@ -134,9 +136,31 @@ func (k *keyKeeper) step(h *Host) string {
 			k.w.logf("key operation: %s: %v", req.Op, resp.Err)
 			k.w.cover("key operation failed")
 		}
-		k.learn(phase, resp)
+		k.learn(phase, resp, k.seesAll(h))
+		if resp.Err == nil && k.phase != keyIdle && !k.w.nemesis.over {
+			k.w.after(k.rng.Duration(10*ms, 300*ms), "rotate-key", -1, k.goOn)
+		}
 	})
 	return req.Op.String() + " at " + h.name
+}
+
+// goOn takes the next step of a rotation that has begun.
+func (k *keyKeeper) goOn() {
+	h := k.w.hosts[k.rng.IntN(len(k.w.hosts))]
+	if k.phase != keyIdle && h.state == hostUp && !k.busy() && !k.w.nemesis.over {
+		k.w.logf("%s", k.step(h))
+	}
+}
+
+// seesAll tells whether a host takes all of them for alive, each under its present name: what all members did that it knows
+// of, all hosts did.
+func (k *keyKeeper) seesAll(h *Host) bool {
+	for _, o := range k.w.hosts {
+		if m, ok := h.node.Member(o.name); !ok || m.State != swim.StateAlive {
+			return false
+		}
+	}
+	return true
 }
 
 func (k *keyKeeper) ask(h *Host, req gossip.KeyRequest, done func(gossip.KeyResponse)) {
@@ -152,26 +176,25 @@ func (k *keyKeeper) ask(h *Host, req gossip.KeyRequest, done func(gossip.KeyResp
 }
 
 // learn goes on to the next phase if this one succeeded at all hosts.
-func (k *keyKeeper) learn(phase keyPhase, resp gossip.KeyResponse) {
-	all := len(k.w.hosts)
+func (k *keyKeeper) learn(phase keyPhase, resp gossip.KeyResponse, all bool) {
 	switch ok := resp.Err == nil; phase {
 	case keyInstall:
-		if ok && resp.NumResp == all {
+		if ok && all {
 			k.kept()
 		}
 		k.phase = keyInstalled
 	case keyInstalled:
-		k.to(ok && resp.Keys[k.next] == all, keyUse, keyInstall)
+		k.to(ok && all && resp.Keys[k.next] == resp.NumNodes, keyUse, keyInstall)
 	case keyUse:
 		k.to(ok, keyUsed, keyInstalled)
 	case keyUsed:
-		if k.to(ok && resp.PrimaryKeys[k.next] == all, keyRemove, keyUse); k.phase == keyRemove {
+		if k.to(ok && all && resp.PrimaryKeys[k.next] == resp.NumNodes, keyRemove, keyUse); k.phase == keyRemove {
 			k.primary, k.next = k.next, k.primary
 		}
 	case keyRemove:
 		k.phase = keyRemoved
 	case keyRemoved:
-		if k.to(ok && resp.Keys[k.primary] == all && resp.Keys[k.next] == 0, keyIdle, keyRemove); k.phase == keyIdle {
+		if k.to(ok && all && resp.Keys[k.primary] == resp.NumNodes && resp.Keys[k.next] == 0, keyIdle, keyRemove); k.phase == keyIdle {
 			k.retired, k.next = append(k.retired, k.next), ""
 			k.w.cover("key rotated")
 		}
