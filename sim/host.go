@@ -34,6 +34,7 @@ type Host struct {
 	server     bool
 	gossip     string // LAN gossip address
 	wan        string // WAN gossip address
+	outside    string // what a router makes of it
 	rpc        transport.Addr
 	rng        *prng.Rand
 
@@ -71,6 +72,7 @@ func newHost(w *World, index int, server bool) *Host {
 	h := &Host{w: w, index: index, server: server, ends: map[string]func(){}, drift: 1000}
 	h.rng = w.rng.Fork("host-" + strconv.Itoa(index))
 	ip := netip.AddrFrom4([4]byte{10, 0, byte(index >> 8), byte(index)})
+	h.outside = netip.AddrPortFrom(ip, 58302).String()
 	h.gossip, h.wan = netip.AddrPortFrom(ip, 8301).String(), netip.AddrPortFrom(ip, 8302).String()
 	if server {
 		h.rpc = transport.Addr(netip.AddrPortFrom(ip, 8300).String())
@@ -98,6 +100,7 @@ func (h *Host) renew() {
 		h.rpc = transport.Addr("node:" + h.id)
 	}
 	h.disk, h.doomed, h.local = newDisk(h), false, localServices{}
+	h.w.byAddr[h.outside] = h
 	h.w.byAddr[h.gossip], h.w.byAddr[h.wan], h.w.byAddr[string(h.rpc)] = h, h, h
 }
 
@@ -181,7 +184,7 @@ func (h *Host) boot() error {
 		}
 	}
 	h.input(func() { h.join(seeds, h.node.Join) })
-	if wan := h.w.wanSeed(h); wan != nil {
+	if wan := h.w.wanSeeds(h); len(wan) > 0 {
 		h.input(func() {
 			h.join(wan, func(seeds []netip.AddrPort, done func(swim.JoinResult)) {
 				h.w.checks.verify("recovery", h.node.JoinWAN(seeds, done))
@@ -324,6 +327,9 @@ func (h *Host) deliver(from *Host, e transport.Envelope) {
 		return
 	}
 	e.From = from.endpoint(e.Class)
+	if e.Class == transport.WANGossip && from.w != h.w && h.w.run.Remote.Routers {
+		e.From = transport.Addr(from.outside)
+	}
 	h.w.trace.Bytes(e.Payload)
 	h.input(func() { h.onMessage(e) })
 }

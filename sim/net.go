@@ -60,6 +60,10 @@ func (n *network) send(from *Host, e transport.Envelope) {
 		n.datagram(l, from, to, e)
 		return
 	}
+	if string(e.To) == to.outside {
+		n.tell(from, e.To, e.Class, transport.Refused, 2*n.latency(), e.Payload)
+		return
+	}
 	if n.blocked[l] > 0 || n.blocked[link{l.to, l.from}] > 0 {
 		// TCP gives up only after a while.
 		n.broken(from, to, e.Class, n.rng.Duration(200*time.Millisecond, time.Second))

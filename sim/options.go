@@ -65,6 +65,8 @@ type Remote struct {
 	Latency time.Duration `json:"latency_ns"`
 	// Fast lets the WAN pool find failures as fast as members of one rack do.
 	Fast bool `json:"fast,omitempty"`
+	// Routers put addresses of their own, at which nobody listens, into the datagrams between the two.
+	Routers bool `json:"routers,omitempty"`
 }
 
 // remote is the options of the second datacenter.

@@ -58,14 +58,20 @@ func (w *World) wanConfig(h *Host, c *node.Config) {
 	}
 }
 
-// wanSeed is whom a server is told to join in the WAN pool: one server of one datacenter is told of one of the other, and that is
-// all that anybody is told.
-func (w *World) wanSeed(h *Host) []netip.AddrPort {
+// wanSeeds are whom a server joins in the WAN pool as it starts: those it knew before and, at one server of one datacenter, one of the other,
+// which is all that anybody is ever told.
+func (w *World) wanSeeds(h *Host) (seeds []netip.AddrPort) {
 	other := w.other()
-	if other == nil || h != w.worlds[0].hosts[0] {
+	if other == nil || !h.server {
 		return nil
 	}
-	return []netip.AddrPort{netip.MustParseAddrPort(other.hosts[0].wan)}
+	for _, line := range strings.Fields(string(h.disk.files[node.SavedRemotePeers])) {
+		seeds = append(seeds, netip.MustParseAddrPort(line))
+	}
+	if h == w.worlds[0].hosts[0] {
+		seeds = append(seeds, netip.MustParseAddrPort(other.hosts[0].wan))
+	}
+	return seeds
 }
 
 // servers lists the servers of all datacenters.
@@ -212,4 +218,5 @@ func (o *Options) drawRemote(r *prng.Rand) {
 			o.Faults.Every[k.name] = r.Duration(k.lo, k.hi)
 		}
 	}
+	o.Remote.Routers = r.Chance(1, 3)
 }
