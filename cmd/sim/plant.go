@@ -111,12 +111,12 @@ func page(results []mutants.Result) string {
 Bugs that were planted, one at a time, to see whether the simulator finds them (package `+"`sim/mutants`"+`; written by
 `+"`go run ./cmd/sim mutants -write=docs/mutants.md`"+`). Seeds is how many runs it took, two of them at a time; the checker is the first
 that fired. "core" is an assertion in the code itself, "recovery" a server that cannot start from its own disk, "liveness" a healed cluster
-that does not come to rest. %d mutants, %d not found.
+that does not come to rest. Bugs of gossip that whole nodes would hardly show are hunted in pools alone (`+"`cmd/sim gossip`"+`). %d mutants, %d not found.
 
 Taken out again, because nobody could notice them: votes of servers that are not asked for any; appends of a leader of an earlier term
 taken by a follower that knows none (the answer's term ends that leader); the result of an entry that took the place of a proposal
-(leaders answer their proposals before they can be replaced); failed members that are not asked again (seeds and the gossip to the recently
-dead bring them back); a sync that is not tried again (the full one is, every minute); an evaluation cached after a change that it did
+(leaders answer their proposals before they can be replaced); failures of long ago that are gossiped as news (who is about to be forgotten
+is not met again, so nobody takes them in); a sync that is not tried again (the full one is, every minute); an evaluation cached after a change that it did
 not see (impossible in one thread; TestCacheIsNeverBehind has it).
 
 %s`, len(results), missed, mutants.Table(results))

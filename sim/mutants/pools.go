@@ -31,8 +31,6 @@ var poolsOnly = []Mutant{
 		Old: "if m != nil && !m.isGone() && (u.State == StateDead ||", New: "if m != nil && !m.isGone() && n.failed < 0 && (u.State == StateDead ||"},
 	{Name: "departure-not-told", What: "who leaves does not say so", File: "swim/join.go", Preset: Pools,
 		Old: "		n.queue.put(&c)\n		if len(n.table.lists[live]) == 0 {\n", New: "		if len(n.table.lists[live]) == 0 {\n"},
-	{Name: "old-failures-are-news", What: "a failure of long ago is passed on by who hears of it", File: "swim/learn.go", Preset: Pools,
-		Old: "	n.enter(m, told, spread && u.Age < n.cfg.GossipToTheDead)\n", New: "	n.enter(m, told, spread)\n"},
 	{Name: "event-handled-again", What: "an event that was handled is handled again", File: "swim/event.go", Preset: Pools,
 		Old: "return h.From == e.From && h.Number == e.Number }):\n		n.stats.EventsDuplicate++\n", New: "return h.From == e.From && h.Number == e.Number+1 }):\n		n.stats.EventsDuplicate++\n"},
 	{Name: "events-out-of-order", What: "an event does not wait for an earlier one of its sender", File: "swim/event.go", Preset: Pools,

@@ -34,7 +34,7 @@ func plot(args []string) int {
 		return 2
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // the pool of 10,000 holds some GiB
+		debug.SetGCPercent(75) // the pool of 10,000 holds some GiB
 	}
 	if err := plots.Run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "sim:", err)

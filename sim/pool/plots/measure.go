@@ -115,7 +115,7 @@ func (l *lab) kill() (detection, error) {
 	d := detection{l.suspected, l.heard[0], l.heard[len(l.heard)-1]}
 	victim.Seeds = []*pool.Host{l.any()}
 	victim.Start()
-	l.w.Run(10 * time.Second)
+	l.w.Run(5 * time.Second)
 	return d, nil
 }
 
