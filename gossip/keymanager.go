@@ -159,6 +159,9 @@ func (p *Pool) handlesReply(r *swim.Reply) bool {
 			a = wire.KeyReply{Message: "Failed to decode key query response: " + err.Error()}
 		}
 		t.answers[r.From] = a
+		if len(t.answers) < p.NumAlive() {
+			return true // some are missing: who they are need not be looked up for each of thousands of answers
+		}
 	}
 	switch missing := p.unanswered(t); {
 	case len(missing) == 0:

@@ -202,7 +202,7 @@ func (c Config) Validate() error {
 		{"reconnect interval", c.ReconnectInterval}, {"reconnect timeout", c.ReconnectTimeout},
 		{"tombstone timeout", c.TombstoneTimeout}, {"join timeout", c.JoinTimeout}, {"leave timeout", c.LeaveTimeout},
 	} {
-		bad(f.d > 0, "%s must be positive, not %v", f.name, f.d)
+		bad(f.d > 0 && f.d <= maxAge, "%s must be positive and at most %v, not %v", f.name, maxAge, f.d)
 	}
 	bad(c.ProbeTimeout < c.ProbeInterval, "probe timeout %v must be below the probe interval %v, to leave time for indirect probes",
 		c.ProbeTimeout, c.ProbeInterval)

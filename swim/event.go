@@ -68,8 +68,8 @@ func newEvents(cfg *Config, now time.Duration) events {
 // restarts with it as Config.EventClock does not deliver again what it delivered before.
 func (n *Node) EventClock() uint64 { return uint64(n.events.clock) }
 
-// FireEvent tells all members, this one included, of a user event. It fails with ErrEvent if the name is empty or name
-// and payload are larger than Config.MaxEvent, and with ErrLeft after Leave. The payload must not be changed afterwards.
+// FireEvent tells all members, this one included, of a user event. It fails with ErrEvent if the name is empty, name
+// and payload are larger than Config.MaxEvent or too many wait to be told, and with ErrLeft after Leave. The payload must not be changed afterwards.
 func (n *Node) FireEvent(now time.Duration, name string, payload []byte, coalesce bool) error {
 	n.advance(now)
 	switch {

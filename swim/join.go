@@ -170,6 +170,9 @@ func (n *Node) finishLeave() {
 	n.left = true
 	n.out.Left = true
 	n.event(EventLeave, &n.self)
+	for len(n.joins) > 0 {
+		n.joined(n.joins[0].seq, ErrLeft)
+	}
 	for t := range timers {
 		n.timers.Clear(t)
 	}

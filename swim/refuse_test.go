@@ -2,6 +2,9 @@ package swim
 
 import (
 	"errors"
+	"math"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,4 +55,55 @@ func TestForeignPoolsStayApart(t *testing.T) {
 	require.NotEmpty(t, w.peers[0].notices)
 	require.Positive(t, w.peers[0].Stats().StrangersRefused)
 	require.Less(t, len(w.peers[0].notices), 20, "not each time")
+}
+
+// Ages with which a node that reckons would pass the end of its clock are nobody's. Such a claim kept Tick busy for ever.
+func TestAgesWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for _, age := range []time.Duration{maxAge + 1, math.MaxInt64 - 1, math.MaxInt64} {
+		n := solo(t, Config{})
+		u := claimOf(5, StateDead, 1)
+		u.Age = age
+		heard(n, time.Second, aliveClaim(5, 1), u)
+		n.HandlePacket(time.Second, Packet{Addr: address(2), Message: Message{Type: MsgGossip, From: "n00002"},
+			Events: []UserEvent{{LTime: 7, Name: "e", From: "n00002", Age: age}}})
+		n.Tick(2 * time.Second)
+		m, known := n.Member(nodeName(5))
+		require.True(t, known)
+		require.Equal(t, StateAlive, m.State)
+		require.EqualValues(t, 1, n.Stats().InvalidUpdates)
+		require.EqualValues(t, 1, n.Stats().EventsInvalid)
+	}
+	n := solo(t, Config{})
+	u := claimOf(5, StateDead, 1)
+	u.Age = maxAge
+	heard(n, time.Second, aliveClaim(5, 1), u)
+	n.Tick(2 * time.Second)
+	_, known := n.Member(nodeName(5))
+	require.False(t, known, "it is long past its time")
+	require.ErrorContains(t, Config{Name: "a", Addr: address(1), ReconnectTimeout: math.MaxInt64}.WithDefaults().Validate(), "reconnect timeout")
+}
+
+// What others tell is shown in logs: none of it begins a line of its own.
+func TestIDsArePrintable(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"a\nb", "\x1b[2J", "\xff", strings.Repeat("x", MaxID+1)} {
+		u := aliveClaim(5, 1)
+		u.ID = id
+		require.ErrorIs(t, u.Validate(), ErrUpdate, "%q", id)
+	}
+	u := aliveClaim(5, 1)
+	u.ID = ""
+	require.NoError(t, u.Validate())
+}
+
+// Who waits for a join to be answered is told that this member has left.
+func TestJoinsEndWithLeave(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{})
+	n.Join(0, []netip.AddrPort{address(2), address(3)})
+	n.Leave(0)
+	out := n.Output()
+	require.True(t, out.Left)
+	require.Equal(t, []JoinResult{{Addr: address(2), Err: ErrLeft}, {Addr: address(3), Err: ErrLeft}}, out.Joined)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -25,6 +26,8 @@ const (
 
 	// maxIncarnation leaves the owner room to refute: claims above it are nobody's.
 	maxIncarnation = 1 << 62
+	// maxAge bounds ages and timeouts: 73 years, so that no sum of them with the time passes the end of the clock.
+	maxAge = time.Duration(1 << 61)
 
 	clocksSize = 1 + 2*intSize + 2*3 // with the heads of the lists of events and queries
 	addrSize   = 50                  // "[16 bytes as hex groups]:65535" with its header; less in binary
@@ -155,8 +158,8 @@ func (e *UserEvent) Validate() error {
 		return fmt.Errorf("%w: sender %q must have 1 to %d bytes of printable UTF-8", ErrEvent, clip(e.From), MaxName)
 	case e.LTime >= maxLTime || e.Prev >= maxLTime:
 		return fmt.Errorf("%w: Lamport time %d is out of range", ErrEvent, e.LTime)
-	case e.Age < 0:
-		return fmt.Errorf("%w: age %v is negative", ErrEvent, e.Age)
+	case e.Age < 0 || e.Age > maxAge:
+		return fmt.Errorf("%w: age %v must be 0 to %v", ErrEvent, e.Age, maxAge)
 	}
 	return nil
 }
@@ -170,14 +173,14 @@ func (u *Update) Validate() error {
 		return fmt.Errorf("%w: name %q must have 1 to %d bytes of printable UTF-8", ErrUpdate, clip(u.Name), MaxName)
 	case u.From != "" && u.From != u.Name && !validName(u.From):
 		return fmt.Errorf("%w: author %q must have up to %d bytes of printable UTF-8", ErrUpdate, clip(u.From), MaxName)
-	case len(u.ID) > MaxID:
-		return fmt.Errorf("%w: ID of %s has %d bytes; at most %d are allowed", ErrUpdate, u.Name, len(u.ID), MaxID)
+	case u.ID != "" && (len(u.ID) > MaxID || !validName(u.ID)):
+		return fmt.Errorf("%w: ID %q of %s must have up to %d bytes of printable UTF-8", ErrUpdate, clip(u.ID), u.Name, MaxID)
 	case !validAddr(u.Addr):
 		return fmt.Errorf("%w: address %v of %s needs an IP without zone and a port", ErrUpdate, u.Addr, u.Name)
 	case u.Incarnation > maxIncarnation:
 		return fmt.Errorf("%w: incarnation %d of %s is out of range", ErrUpdate, u.Incarnation, u.Name)
-	case u.Age < 0:
-		return fmt.Errorf("%w: age %v of %s is negative", ErrUpdate, u.Age, u.Name)
+	case u.Age < 0 || u.Age > maxAge:
+		return fmt.Errorf("%w: age %v of %s must be 0 to %v", ErrUpdate, u.Age, u.Name, maxAge)
 	}
 	if size := TagsSize(u.Tags); size > MaxTags {
 		return fmt.Errorf("%w: tags of %s need %d bytes encoded; at most %d are allowed: shorten or remove some", ErrUpdate, u.Name, size, MaxTags)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"concord/gossip"
+	"concord/gossip/agent/snapshot"
 	"concord/swim"
 )
 
@@ -79,7 +80,7 @@ func (a *Agent) keepTags(tags map[string]string) error {
 	return nil
 }
 
-// replaceFile writes a file beside the old one and gives it its name.
+// replaceFile writes a file beside the old one and gives it its name, durably.
 func replaceFile(path string, data []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
@@ -92,6 +93,7 @@ func replaceFile(path string, data []byte, mode os.FileMode) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
+		return err
 	}
-	return err
+	return snapshot.SyncDir(filepath.Dir(path))
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,6 +131,30 @@ func TestRequests(t *testing.T) {
 	<-r.down
 	require.Equal(t, []string{"event deploy v7 true", "join [x y] true", "force-leave b true", "tags map[k:v] [old]", "install-key secret", "list-keys ",
 		"stats", "coordinate a", "leave"}, r.asked)
+}
+
+// failing is a listener that fails to accept the first connections.
+type failing struct {
+	net.Listener
+	fails int
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.fails--; f.fails >= 0 {
+		return nil, syscall.EMFILE
+	}
+	return f.Listener.Accept()
+}
+
+// An agent that was out of file descriptors for a moment answers its command line afterwards.
+func TestAcceptsAgain(t *testing.T) {
+	t.Parallel()
+	l, err := Listen("127.0.0.1:0")
+	require.NoError(t, err)
+	s := NewServer(&failing{l, 2}, &fake{}, "", logs.New(io.Discard, "", logs.Err))
+	t.Cleanup(s.Close)
+	_, err = dial(t, l.Addr().String(), "").Stats()
+	require.NoError(t, err)
 }
 
 // Errors reach the client, and the connection goes on.

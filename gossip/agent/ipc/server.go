@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"concord/gossip/agent/event"
 	"concord/gossip/agent/logs"
@@ -42,8 +43,12 @@ type Backend interface {
 	Subscribe(filters []event.Filter) (events <-chan event.Event, stop func())
 }
 
-// maxClients bounds the connections to an agent.
-const maxClients = 256
+const (
+	// maxClients bounds the connections to an agent.
+	maxClients = 256
+	// acceptPause is how long a server waits after it failed to accept a connection.
+	acceptPause = 50 * time.Millisecond
+)
 
 // Server answers clients.
 type Server struct {
@@ -82,13 +87,19 @@ func (s *Server) Close() {
 func (s *Server) accept() {
 	for {
 		c, err := s.l.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				s.log.Printf(logs.Err, "agent.ipc: Failed to accept client: %v", err)
-			}
+		if err == nil {
+			s.admit(c)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		s.admit(c)
+		s.log.Printf(logs.Err, "agent.ipc: Failed to accept client: %v", err)
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(acceptPause): // out of descriptors: let some go first
+		}
 	}
 }
 

@@ -61,6 +61,7 @@ type File struct {
 	size  int
 	base  int  // the size after the last compaction
 	left  bool // the agent left: nothing after that is remembered
+	torn  bool // a write failed: the file may end within a line
 }
 
 // Open reads the snapshot, or begins one, and returns what it remembers. If the agent had left, the members and clocks are
@@ -243,15 +244,21 @@ func (s *File) add(sync bool, line string) error {
 	if err := s.state.apply(line); err != nil {
 		return err
 	}
+	if s.torn {
+		if err := s.compact(); err != nil {
+			return err
+		}
+	}
 	n, err := s.f.WriteString(line + "\n")
 	s.size += n
 	if err == nil && sync {
 		err = s.f.Sync()
 	}
 	if err != nil {
+		s.torn = true
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	if s.size > minCompact && s.size > compactFactor*s.base {
+	if s.size > minCompact && s.size > compactFactor*s.base && line+"\n" != leave { // a compact file would not have that line
 		return s.compact()
 	}
 	return nil
@@ -277,21 +284,20 @@ func (s *File) compact() error {
 	if s.f != nil {
 		s.f.Close()
 	}
-	s.f, s.size, s.base = f, len(data), len(data)
-	return syncDir(filepath.Dir(s.path))
-}
-
-// syncDir makes a renaming durable.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
+	s.f, s.size, s.base, s.torn = f, len(data), len(data), false
+	if err := SyncDir(filepath.Dir(s.path)); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	return nil
+}
+
+// SyncDir makes a renaming in a folder durable.
+func SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close ends the use of the file.

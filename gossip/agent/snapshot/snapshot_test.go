@@ -71,6 +71,20 @@ func TestLeave(t *testing.T) {
 	require.Equal(t, State{ID: "id-1", Incarnation: 3, Alive: map[string]netip.AddrPort{}}, s)
 }
 
+// Leaving is not forgotten when the file has just grown so large that it is time for a new one.
+func TestLeaveInALargeFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snapshot")
+	f, _ := open(t, path, false)
+	require.NoError(t, f.SetAlive("a", addr(1)))
+	f.size = minCompact + compactFactor*f.base
+	require.NoError(t, f.SetLeft())
+	require.NoError(t, f.Close())
+	f, s := open(t, path, false)
+	require.NoError(t, f.Close())
+	require.Empty(t, s.Alive)
+}
+
 // Serf's own snapshot is understood.
 func TestReadsSerfs(t *testing.T) {
 	t.Parallel()
@@ -145,6 +159,25 @@ func TestCutOff(t *testing.T) {
 			require.Equal(t, now, got)
 		}
 	})
+}
+
+// A disk that was full in the middle of a line costs nothing once there is room again: what was not written is written then,
+// and half a line does not spoil the next one.
+func TestWriteThatFailed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "snapshot")
+	f, _ := open(t, path, false)
+	require.NoError(t, f.SetAlive("a", addr(1)))
+	_, err := f.f.WriteString("alive: b 10.")
+	require.NoError(t, err)
+	require.NoError(t, f.f.Close()) // so that nothing more can be written
+	require.Error(t, f.SetAlive("b", addr(2)))
+	require.NoError(t, f.SetAlive("c", addr(3)))
+	require.NoError(t, f.SetIncarnation(4))
+	require.NoError(t, f.Close())
+	f, s := open(t, path, false)
+	require.NoError(t, f.Close())
+	require.Equal(t, State{Incarnation: 4, Alive: map[string]netip.AddrPort{"a": addr(1), "b": addr(2), "c": addr(3)}}, s)
 }
 
 func TestCompacts(t *testing.T) {
