@@ -480,6 +480,28 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
+// Sixteen members join at the same time, each through a random earlier one. Nearly always gossip alone lets all of them know
+// all, without waiting for the digests to find who was missed.
+func TestPoolForms(t *testing.T) {
+	t.Parallel()
+	const trials, members = 20, 16
+	quick := 0
+	for seed := range uint64(trials) {
+		w := newNetwork(t, seed)
+		for i := range members {
+			p := w.add(i, Config{})
+			if i > 0 {
+				w.join(p, w.peers[w.rng.IntN(i)])
+			}
+			w.run(5 * time.Millisecond)
+		}
+		if w.until(10*time.Second, "the pool forms", w.agree(StateAlive)) <= time.Second {
+			quick++
+		}
+	}
+	require.GreaterOrEqual(t, quick, trials*3/4)
+}
+
 func TestTags(t *testing.T) {
 	t.Parallel()
 	w := newNetwork(t, 81)
