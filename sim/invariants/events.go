@@ -12,8 +12,9 @@ type Events struct {
 	delivered map[string]map[string]bool // by event and agent
 }
 
-// eventSlack is by how much events may be older than they seem to who hears of them: the time on the network is not counted.
-const eventSlack = 2 * time.Second
+// eventSlack is by how much events may be older than they seem to who hears of them: the time on the network, or before a machine
+// that is paused, is not counted, and clocks jump.
+const eventSlack = 8 * time.Second
 
 // Fired tells that an event was fired.
 func (p *Events) Fired(id string, now time.Duration) {
