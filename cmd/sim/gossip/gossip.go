@@ -44,6 +44,7 @@ type flags struct {
 	first, hashes   bool
 	quiet, hostile  bool
 	nodes           int
+	loss            uint64
 	quietPool       time.Duration
 }
 
@@ -69,11 +70,12 @@ func Main(args []string) int {
 	fs.BoolVar(&f.hostile, "hostile", false, "run the seeds in which somebody without a key attacks the pool")
 	fs.IntVar(&f.nodes, "nodes", 1000, "how many members the pool of -quiet-pool has")
 	fs.DurationVar(&f.quietPool, "quiet-pool", 0, "form a pool of -nodes members and measure it for this long, in virtual time")
+	fs.Uint64Var(&f.loss, "loss", 0, "lose this share of its datagrams while it is measured, in percent")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
 	switch {
-	case fs.NArg() > 0 || f.seeds < 1 || f.parallel < 1 || f.nodes < 2:
+	case fs.NArg() > 0 || f.loss > 99 || f.seeds < 1 || f.parallel < 1 || f.nodes < 2:
 		fs.Usage()
 		return 2
 	case f.quietPool > 0:

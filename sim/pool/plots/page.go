@@ -66,7 +66,13 @@ func (p *page) table(columns []string, rows [][]string) {
 	}
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()) }
+// seconds writes a time; none was measured if it is zero.
+func seconds(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", d.Seconds())
+}
 
 func percent(loss uint64) string { return fmt.Sprintf("%d %%", loss) }
 
@@ -75,8 +81,8 @@ func lines(r *results, y func(*bySize) float64) (out []series) {
 	for _, loss := range losses {
 		s := series{name: percent(loss) + " lost"}
 		for _, m := range r.sizes {
-			if m.loss == loss {
-				s.points = append(s.points, point{float64(m.n), y(m)})
+			if v := y(m); m.loss == loss && v > 0 {
+				s.points = append(s.points, point{float64(m.n), v})
 			}
 		}
 		out = append(out, s)
@@ -120,7 +126,7 @@ after that and the period in which the probe fails.`, smallest, 2*smallest-1))
 		}
 		s := series{name: percent(m.loss) + " lost"}
 		t := slices.Sorted(slices.Values(m.times(firstSuspicion)))
-		for i, d := range t[:len(t)-1] {
+		for i, d := range t[:max(0, len(t)-1)] {
 			s.points = append(s.points, point{d.Seconds(), 1 - float64(i+1)/float64(len(t))})
 			most = max(most, d.Seconds())
 		}

@@ -15,7 +15,9 @@ import (
 type Options struct {
 	Out   string // a folder for the plots; the page is beside it, with .md at its end
 	Quick bool   // little and in small pools, to try it
-	Seed  uint64
+	// Patient measures the pool of 10,000 under every loss; that takes some ten minutes more.
+	Patient bool
+	Seed    uint64
 	// Progress is told what is done. It may be nil.
 	Progress func(line string)
 }
@@ -68,7 +70,7 @@ func (r *runner) progress(format string, args ...any) {
 
 // jobs are the measurements that may run at the same time, the longest first.
 func (r *runner) jobs(all *results) (jobs []func() error) {
-	list := sizes(r.o.Quick)
+	list := sizes(r.o)
 	for i := len(list) - 1; i >= 0; i-- {
 		jobs = append(jobs, func() error {
 			m, err := r.measureSize(list[i])
