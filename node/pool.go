@@ -59,7 +59,7 @@ func (p *pool) nextDeadline() time.Duration {
 	return min(p.NextDeadline(), p.seeds.at)
 }
 
-// join asks the members at the addresses to let this node in. done, if not nil, is called once for each.
+// join asks the members at the addresses to let this node in. done is called once for each.
 func (n *Node) join(p *pool, addrs []netip.AddrPort, done func(swim.JoinResult)) {
 	for _, a := range addrs {
 		p.joins[a] = append(p.joins[a], done)

@@ -3,7 +3,9 @@ package swim
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // The rules of dissemination: what a claim that was heard changes (SWIM sections 4.1 and 4.2).
@@ -378,6 +380,15 @@ func (n *Node) event(t EventType, m *member) {
 	n.out.Events = append(n.out.Events, Event{Type: t, Member: m.view()})
 }
 
+// notice tells the operator something. What strangers said in it cannot begin a line of its own.
 func (n *Node) notice(l NoticeLevel, member, format string, args ...any) {
-	n.out.Notices = append(n.out.Notices, Notice{Level: l, Text: fmt.Sprintf(format, args...), Member: member})
+	text := strings.Map(printable, fmt.Sprintf(format, args...))
+	n.out.Notices = append(n.out.Notices, Notice{Level: l, Text: text, Member: member})
+}
+
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return unicode.ReplacementChar
 }

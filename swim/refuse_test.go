@@ -2,6 +2,7 @@ package swim
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"strings"
@@ -95,6 +96,16 @@ func TestIDsArePrintable(t *testing.T) {
 	u := aliveClaim(5, 1)
 	u.ID = ""
 	require.NoError(t, u.Validate())
+}
+
+// Nor what a stranger has in its tags, which the reason to keep it out may quote.
+func TestNoticesAreOneLine(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{Refuse: func(u *Update) error { return fmt.Errorf("wrong datacenter '%s'", u.Tags["dc"]) }})
+	u := aliveClaim(5, 1)
+	u.Tags = map[string]string{"dc": "a\n[ERROR] b\x1b"}
+	heard(n, 0, u)
+	require.Equal(t, "wrong datacenter 'a\ufffd[ERROR] b\ufffd'; it is not let in", n.Output().Notices[0].Text)
 }
 
 // Who waits for a join to be answered is told that this member has left.

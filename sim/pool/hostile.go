@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -165,6 +166,9 @@ func (x *hostile) slander(*Host) []byte {
 	u.From = w.Hosts[x.rng.IntN(len(w.Hosts))].name
 	u.Prune = x.rng.Chance(1, 4)
 	u.Incarnation += x.rng.Uint64N(1000)
+	if x.rng.Chance(1, 4) {
+		u.Age = math.MaxInt64
+	}
 	u.Tags = nil
 	p := swim.Packet{Message: swim.Message{Type: swim.MsgGossip, From: u.From}, Updates: []*swim.Update{&u}}
 	if x.rng.Chance(1, 3) {

@@ -23,8 +23,8 @@ func TestLevels(t *testing.T) {
 	l.Printf(Debug, "agent: not %s", "shown")
 	l.Printf(Err, "agent: shown\n")
 	l.SetLevel(Trace)
-	l.Structured().Debug("swim: refuted", "by", "web-1")
-	require.Equal(t, "    2026/11/26 18:29:40 [ERR] agent: shown\n    2026/11/26 18:29:40 [DEBUG] swim: refuted by=web-1\n", out.String())
+	l.Structured().Debug("swim: refuted", "by", "web-1\nor \x1b")
+	require.Equal(t, "    2026/11/26 18:29:40 [ERR] agent: shown\n    2026/11/26 18:29:40 [DEBUG] swim: refuted by=web-1\ufffdor \ufffd\n", out.String())
 	for text, want := range map[string]Level{"trace": Trace, "DEBUG": Debug, "Info": Info, "warn": Warn, "err": Err} {
 		got, err := ParseLevel(text)
 		require.NoError(t, err)
