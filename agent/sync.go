@@ -346,7 +346,11 @@ func (l *Local) serviceRemoved(id key) {
 // refused tries again later with all that belongs to the group: most often it is refused
 // because the catalog lost something that it relies on.
 func (l *Local) refused(f *flight, why string) {
-	l.log(LevelWarn, "Sync was refused: %s=%s error=%q", f.group.kind, f.group.id, why)
+	what := f.group.kind.String()
+	if f.group.kind != groupNode {
+		what += "=" + string(f.group.id)
+	}
+	l.log(LevelWarn, "Sync was refused: %s error=%q", what, why)
 	l.sync.nodeInSync = false
 	if s := l.service(f.group.id); s != nil && f.group.kind == groupService {
 		s.inSync = false

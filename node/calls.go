@@ -204,6 +204,9 @@ func (n *Node) nobody(c *call) *wire.Response {
 	if n.server != nil && n.abroad(c.req) {
 		return noPath()
 	}
+	if n.server == nil && n.target() == "" {
+		return &wire.Response{Code: wire.Failed, Err: "No known Consul servers"}
+	}
 	return &wire.Response{Code: wire.NoLeader, Err: "No cluster leader"}
 }
 
