@@ -230,7 +230,7 @@ func (a *Agent) writePid() error {
 	return nil
 }
 
-// Reload takes over the event handlers, the tags and the log level of a configuration.
+// Reload takes over the event handlers, the tags and the log level of a configuration; if it fails, nothing of it.
 func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	scripts, err := cfg.scripts()
 	if err != nil {
@@ -240,12 +240,14 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if cfg.TagsFile == "" { // else the tags are changed by the tags command only
+		if err := a.changeTags(ctx, func(map[string]string) map[string]string { return cfg.Tags }); err != nil {
+			return err
+		}
+	}
 	a.log.SetLevel(level)
 	a.scripts.SetScripts(scripts)
-	if cfg.TagsFile != "" {
-		return nil // the file is changed by the tags command only
-	}
-	return a.changeTags(ctx, func(map[string]string) map[string]string { return cfg.Tags })
+	return nil
 }
 
 // subscribers are the clients that want to be told of events.

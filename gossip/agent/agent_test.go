@@ -16,6 +16,7 @@ import (
 	"concord/gossip/agent/event"
 	"concord/gossip/agent/ipc"
 	"concord/gossip/agent/logs"
+	"concord/swim"
 )
 
 // member is an agent with a client of its own, and what it was told.
@@ -335,8 +336,14 @@ func TestReload(t *testing.T) {
 	require.NoError(t, a.rpc.Event("e", nil, false))
 	require.Eventually(t, func() bool { _, err := os.Stat(dir + "/new"); return err == nil }, patience, time.Millisecond)
 	require.NoFileExists(t, dir+"/old")
-	cfg.EventHandlers = []string{"nonsense=x"}
-	require.Error(t, a.Reload(context.Background(), cfg))
+	before := a.scripts.Scripts()
+	bad := cfg
+	bad.EventHandlers = []string{"nonsense=x"}
+	require.Error(t, a.Reload(context.Background(), bad))
+	bad = cfg
+	bad.EventHandlers, bad.Tags = []string{"user=true"}, map[string]string{"role": strings.Repeat("x", swim.MaxTags)}
+	require.Error(t, a.Reload(context.Background(), bad))
+	require.Equal(t, before, a.scripts.Scripts(), "all of it or nothing")
 }
 
 func TestPidFile(t *testing.T) {
