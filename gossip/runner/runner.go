@@ -22,6 +22,7 @@ import (
 	"concord/internal/tick"
 	"concord/swim"
 	"concord/transport"
+	"concord/transport/seal"
 	"concord/transport/tcp"
 	"concord/transport/udp"
 )
@@ -46,7 +47,7 @@ type Options struct {
 type Stats struct {
 	Datagrams udp.Stats
 	Streams   tcp.Stats
-	// Malformed are messages that the pool could not read.
+	// Malformed are messages that the pool did not accept: gossip.Dropped has the reasons.
 	Malformed uint64
 }
 
@@ -80,6 +81,7 @@ type Runner struct {
 	stop      chan struct{} // closed when the runner is to end
 	ended     chan struct{} // closed when the loop has ended
 	malformed atomic.Uint64
+	warnAt    atomic.Int64 // when a dropped message may be warned of again, since start
 }
 
 // Start opens the sockets and runs a pool. Where cfg.Swim.Addr, the address to tell to others, is not set it is the one
@@ -287,9 +289,17 @@ func (r *Runner) receive(now time.Duration, from netip.AddrPort, stream bool, pa
 	}
 }
 
+// dropWarning is how often a line of the log may warn of messages that were dropped: strangers bring that about.
+const dropWarning = 10 * time.Second
+
+// dropped counts and logs that a message was dropped. That the network doubled a datagram is nothing to warn of.
 func (r *Runner) dropped(from string, err error) {
 	r.malformed.Add(1)
-	r.opts.Log.Debug("swim: dropped a malformed message", "from", from, "error", err)
+	level, now, at := hclog.Debug, int64(r.now()), r.warnAt.Load()
+	if now >= at && !errors.Is(err, seal.ErrReplayed) && r.warnAt.CompareAndSwap(at, now+int64(dropWarning)) {
+		level = hclog.Warn
+	}
+	r.opts.Log.Log(level, "swim: dropped a message", "from", from, "error", err)
 }
 
 var levels = map[swim.NoticeLevel]hclog.Level{swim.Debug: hclog.Debug, swim.Info: hclog.Info, swim.Warn: hclog.Warn, swim.Error: hclog.Error}

@@ -1,7 +1,10 @@
 package runner
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
 	"concord/gossip"
@@ -207,6 +211,32 @@ func TestStrangers(t *testing.T) {
 	}, 30*time.Second, time.Millisecond)
 	b.join(t, a.Addr())
 	b.awaitEvent(t, "member-join a")
+}
+
+// Who has another key is told of in the log, once in a while.
+func TestWrongKeyIsLogged(t *testing.T) {
+	t.Parallel()
+	encrypted := func(name, key string, log hclog.Logger) *node {
+		cfg := fast(name)
+		ring, err := gossip.NewKeyring(base64.StdEncoding.EncodeToString([]byte(key)))
+		require.NoError(t, err)
+		cfg.Keyring, cfg.Random = ring, rand.Reader
+		n := &node{changed: make(chan struct{}, 1)}
+		n.Runner, err = Start(cfg, Options{Listen: netip.AddrPortFrom(loopback, 0), OnOutput: n.take, Log: log})
+		require.NoError(t, err)
+		t.Cleanup(func() { n.Close() })
+		return n
+	}
+	var log bytes.Buffer
+	a := encrypted("a", "0123456789abcdef", hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Info}))
+	b := encrypted("b", "fedcba9876543210", nil)
+	for range 5 {
+		b.join(t, a.Addr())
+	}
+	require.Eventually(t, func() bool { return a.Stats().Malformed == 5 }, 30*time.Second, time.Millisecond)
+	require.NoError(t, a.Close())
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+	require.Contains(t, log.String(), "not in the keyring")
 }
 
 func TestAddresses(t *testing.T) {
