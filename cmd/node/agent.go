@@ -71,18 +71,21 @@ func (c *agentCommand) Run(args []string) int {
 	}
 	tune()
 	level, _ := logging.ParseLevel(rt.LogLevel) // Load has looked at it
-	log := logging.New(level, rt.LogJSON, os.Stdout)
+	gate := &gatedWriter{out: os.Stdout}
+	log := logging.New(level, rt.LogJSON, gate)
 	// Signals are caught before the agent starts, so that none is missed.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	p, err := process.Start(processConfig(rt, args, log))
 	if err != nil {
+		gate.open()
 		for _, line := range strings.Split(err.Error(), "\n") {
 			c.ui.Error("==> " + line)
 		}
 		return 1
 	}
 	c.banner(rt, p.Encrypted())
+	gate.open()
 	code := serve(p, rt, signals, log)
 	if code != 0 {
 		// After a failure something may wait for a disk that never answers. What was acknowledged is on it.

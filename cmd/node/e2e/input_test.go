@@ -42,6 +42,8 @@ func TestBadInput(t *testing.T) {
 	p := testcluster.NewAgent(t, "solo", map[string]any{"server": true, "bootstrap_expect": 1})
 	p.Start()
 	p.WaitForLeader()
+	require.Regexp(t, `^(==> .*\n)*==> Starting Concord agent`, p.Log(), "what it logs comes behind the banner")
+	require.Less(t, strings.Index(p.Log(), "Log data will now stream in"), strings.Index(p.Log(), "Started DNS server"))
 	other := testcluster.NewAgent(t, "other", map[string]any{"server": true, "data_dir": filepath.Join(p.Dir, "data")})
 	said(t, refuse(t, other.Args...), "in use by another process")
 	taken := testcluster.NewAgent(t, "taken", nil)
