@@ -4,7 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -47,9 +46,6 @@ func ParseKey(text string) (*Key, error) {
 	}
 	return NewKey(secret)
 }
-
-// Equal tells whether both are the same secret, in a time that does not depend on it.
-func (k *Key) Equal(o *Key) bool { return subtle.ConstantTimeCompare(k.secret, o.secret) == 1 }
 
 // Base64 is the secret as it is written in configurations and keyring files.
 func (k *Key) Base64() string { return base64.StdEncoding.EncodeToString(k.secret) }

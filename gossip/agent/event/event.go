@@ -30,11 +30,6 @@ type Event struct {
 	Query   swim.Question
 }
 
-// OfMember returns the event of one member's change.
-func OfMember(e swim.Event) Event {
-	return Event{Type: e.Type.String(), Members: []swim.Member{e.Member}}
-}
-
 // OfUser returns a user event as an event.
 func OfUser(e swim.UserEvent) Event { return Event{Type: User, User: e} }
 

@@ -111,7 +111,7 @@ func slowCounts(quick bool) (members int, slow []int, lasts time.Duration) {
 func (r *runner) measureSlow(members, slow int, loss uint64, lifeguard bool, lasts time.Duration) (*slowness, error) {
 	cfg := swim.LAN()
 	if !lifeguard {
-		cfg.Without = swim.LocalHealth | swim.DynamicSuspicion | swim.Buddy | swim.Nacks
+		cfg = swim.SWIM()
 	}
 	l, err := newLab(r.seed(fmt.Sprintf("slow/%d/%d", slow, loss)), members, cfg)
 	if err != nil {
