@@ -23,7 +23,7 @@ func (n *Node) check() {
 	atMost(len(n.exiles), maxExiles, "exiles")
 	atMost(len(n.relays), maxRelays, "relays")
 	atMost(len(n.joins), maxJoins, "joins")
-	atMost(len(n.conflicts), maxConflicts, "names reported")
+	atMost(len(n.conflicts), maxConflicts+1, "names reported")
 	n.checkCasts()
 	if invariant.Expensive {
 		n.checkMembers()

@@ -1,5 +1,10 @@
 package swim
 
+import (
+	"maps"
+	"time"
+)
+
 // refuses tells whether a claim is about somebody who cannot be in this pool. Only who tells its tags can be judged; a member is never
 // met for the first time without them, unless it failed.
 func (n *Node) refuses(u *Update) bool {
@@ -17,15 +22,18 @@ func (n *Node) refuses(u *Update) bool {
 	return true
 }
 
-// mayReport tells whether something about a name, which strangers can bring about as often as they like, may be reported:
-// once every conflictEvery.
+// mayReport tells whether something about a name, which strangers can bring about as often as they like and for as many names,
+// may be reported: once every conflictEvery, and for maxConflicts names in that time beside this member's own.
 func (n *Node) mayReport(name string) bool {
 	last, known := n.conflicts[name]
 	if known && n.now-last < conflictEvery {
 		return false
 	}
 	if !known && len(n.conflicts) >= maxConflicts {
-		clear(n.conflicts)
+		maps.DeleteFunc(n.conflicts, func(_ string, at time.Duration) bool { return n.now-at >= conflictEvery })
+		if len(n.conflicts) >= maxConflicts && name != n.cfg.Name {
+			return false
+		}
 	}
 	n.conflicts[name] = n.now
 	return true

@@ -108,6 +108,24 @@ func TestNoticesAreOneLine(t *testing.T) {
 	require.Equal(t, "wrong datacenter 'a\ufffd[ERROR] b\ufffd'; it is not let in", n.Output().Notices[0].Text)
 }
 
+// However many names are invented, the log does not fill with them, and this member still hears of its own.
+func TestReportsAreBounded(t *testing.T) {
+	t.Parallel()
+	n := solo(t, Config{Refuse: func(u *Update) error { return errForeign }})
+	reports := func(now time.Duration, names int) int {
+		for i := range names {
+			heard(n, now, aliveClaim(100+i, 1))
+		}
+		return len(n.Output().Notices)
+	}
+	require.Equal(t, maxConflicts, reports(0, 1000))
+	require.Zero(t, reports(conflictEvery-1, 1000))
+	require.True(t, n.mayReport("self"))
+	require.False(t, n.mayReport("self"))
+	require.InDelta(t, maxConflicts, reports(conflictEvery, 1000), 1)
+	require.LessOrEqual(t, len(n.conflicts), maxConflicts+1)
+}
+
 // Who waits for a join to be answered is told that this member has left.
 func TestJoinsEndWithLeave(t *testing.T) {
 	t.Parallel()
