@@ -243,10 +243,9 @@ func (n *Node) learnTags(m *member, u *Update) {
 // began or ended is no change to it.
 func (n *Node) emitChange(m *member, old *Update) {
 	was, is := old.State, m.claim.State
-	wasLive := was == StateAlive || was == StateSuspect
 	switch {
 	case old.Prune && m.isGone():
-	case !m.isGone() && !wasLive:
+	case !m.isGone() && !isLive(old):
 		n.event(EventJoin, m)
 	case is == StateDead && was != StateDead:
 		n.event(EventFailed, m)
@@ -266,9 +265,8 @@ func (n *Node) emitChange(m *member, old *Update) {
 func (n *Node) learnOfSelf(u *Update) {
 	own := n.self.claim
 	mine := u.ID == own.ID || u.ID == "" || own.ID == "" || u.Addr == own.Addr
-	isLive := u.State == StateAlive || u.State == StateSuspect
 	switch {
-	case !mine && isLive:
+	case !mine && isLive(u):
 		// Another node has the name. Whom the pool believes is for precedes to say; to raise the
 		// incarnation would start a race that nobody wins. If the other goes, the name is free.
 		if n.conflict(own, u) {

@@ -196,7 +196,7 @@ func (r *reader) packetField(p *swim.Packet, field int, claims *Claims) {
 	case packetMembers:
 		m.Members = r.updates(claims)
 	case packetBuckets:
-		m.Buckets = r.buckets()
+		m.Buckets = readFew(r, 1, (*reader).uint)
 	case packetClocks:
 		more := r.fields(2)
 		p.Clocks = swim.Clocks{Event: r.uint(), Query: r.uint()}
@@ -237,13 +237,6 @@ func (r *reader) updates(claims *Claims) []*swim.Update {
 		out = append(out, u)
 	}
 	return out
-}
-
-func (r *reader) buckets() []uint64 {
-	if buckets := readList(r, 1, (*reader).uint); len(buckets) > 0 {
-		return buckets
-	}
-	return nil
 }
 
 func (r *reader) update(claims *Claims) *swim.Update {
