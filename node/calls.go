@@ -45,6 +45,10 @@ const retryInterval = 50 * time.Millisecond
 // the one to a server of the other.
 const maxHops = 2
 
+// hopShare is the part of a request's time that each who sends it on keeps: whom it went to says that nobody answered in time before it is itself
+// taken for one that does not answer.
+const hopShare = 16
+
 func hopsLeft(req *wire.Request) bool {
 	if req.Datacenter != "" {
 		return req.Hops <= maxHops
@@ -167,6 +171,7 @@ func (n *Node) sendOn(c *call, target transport.Addr) {
 	req := *c.req
 	req.ID, req.Hops = c.sentAs, c.req.Hops+1
 	req.Timeout = c.deadline - max(n.now, c.blocked)
+	req.Timeout -= req.Timeout / hopShare
 	if req.Read != nil && req.Read.MinIndex > 0 {
 		read := *req.Read
 		read.Wait = max(0, c.blocked-n.now)

@@ -120,6 +120,22 @@ func TestRemoteServerDies(t *testing.T) {
 	}
 }
 
+// A request that is sent on has less time than who sent it waits for the answer: a server whose remote one is silent must not be taken for
+// the silent one.
+func TestTimeForTheAnswer(t *testing.T) {
+	t.Parallel()
+	n, w := border(t, 1)
+	n.OnRequest(1, abroadWrite)
+	read := &wire.Request{Read: &wire.Read{Query: &catalog.NodesQuery{}, MinIndex: 1, Wait: time.Minute}, Datacenter: "dc2"}
+	n.OnRequest(2, read)
+	for i := range 2 {
+		got := w.request(i).Timeout
+		require.Less(t, got, n.cfg.RequestTimeout)
+		require.Greater(t, got, n.cfg.RequestTimeout*9/10)
+	}
+	require.Equal(t, time.Minute, w.request(1).Read.Wait)
+}
+
 // A call that nobody takes ends with its hold time, and does not go round faster and faster until then.
 func TestNobodyAnswersAbroad(t *testing.T) {
 	t.Parallel()
