@@ -39,7 +39,11 @@ func New(addr, token, datacenter string, stale bool) *Client {
 	if token == "" {
 		token = os.Getenv("CONSUL_HTTP_TOKEN")
 	}
-	c := &Client{base: strings.TrimSuffix(addr, "/"), token: token, http: &http.Client{Timeout: 2 * time.Minute}, query: url.Values{}}
+	// Connections of its own: whoever closes those of http.DefaultTransport, as each test server does that ends, must not
+	// break requests of this client.
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	c := &Client{base: strings.TrimSuffix(addr, "/"), token: token, query: url.Values{},
+		http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}}
 	if datacenter != "" {
 		c.query.Set("dc", datacenter)
 	}
@@ -118,7 +122,7 @@ const maxErrorText = 64 << 10
 // Stream makes a request of any length, which takes as long as it takes, and returns the body of a successful answer, to be
 // closed.
 func (c *Client) Stream(method, path string, body io.Reader) (io.ReadCloser, error) {
-	resp, err := c.send(context.Background(), &http.Client{}, method, path, nil, body)
+	resp, err := c.send(context.Background(), &http.Client{Transport: c.http.Transport}, method, path, nil, body)
 	if err != nil {
 		return nil, err
 	}
