@@ -14,6 +14,16 @@ type size struct {
 	losses         []uint64
 }
 
+// under returns how many kills and news are measured under a loss. Where much is lost a large pool gossips at its bound all the
+// time, about false suspicions, and is slow to simulate.
+func (s size) under(loss uint64) (kills, news int) {
+	if s.n < 256 {
+		return s.kills, s.news
+	}
+	part := 1 + int(loss)/15
+	return max(1, s.kills/part), max(1, s.news/part)
+}
+
 func sizes(o Options) []size {
 	if o.Quick {
 		return []size{{16, 6, 3, losses}, {64, 4, 3, losses}}
@@ -28,7 +38,7 @@ func sizes(o Options) []size {
 }
 
 // loadFor is for how long a pool is watched at rest.
-const loadFor = 10 * time.Second
+const loadFor = 8 * time.Second
 
 // bySize is what was measured in a pool of some size under some loss.
 type bySize struct {
@@ -59,14 +69,15 @@ func (r *runner) measureSize(s size) ([]*bySize, error) {
 		l.w.Run(5 * time.Second)
 		m := &bySize{n: s.n, loss: loss}
 		m.datagrams, m.bytes, m.streamed = l.load(loadFor)
-		for i := range s.news {
+		kills, news := s.under(loss)
+		for i := range news {
 			if heard, err := l.tell(i + int(loss)*1000); err != nil {
 				r.progress("%d members, %d %% lost: %v", s.n, loss, err)
 			} else {
 				m.news = append(m.news, heard)
 			}
 		}
-		for range s.kills {
+		for range kills {
 			if d, err := l.kill(); err != nil {
 				r.progress("%d members, %d %% lost: %v", s.n, loss, err)
 			} else {
