@@ -123,6 +123,7 @@ func TestProblems(t *testing.T) {
 		"node id":               {`{"node_id": "7"}`, "is not a UUID"},
 		"encryption":            {`{"encrypt": "pUqJrVyVRj5jsiYEkM/t"}`, "encrypt has invalid key: key size must be 16, 24 or 32 bytes"},
 		"tls":                   {`{"verify_outgoing": true}`, "Concord has no TLS"},
+		"networks of gossip":    {`{"serf_allowed_cidrs_lan": ["10.0.0.0/8"]}`, "a firewall guards its ports"},
 		"label":                 {`{"gossip_lan": {"label": "` + strings.Repeat("x", 256) + `"}}`, "gossip_lan.label: 256 bytes are too many"},
 		"preset":                {`{"gossip_lan": {"preset": "turbo"}}`, "gossip_lan.preset: \"turbo\" is none: choose lan, wan or fast"},
 		"timing":                {`{"gossip_wan": {"probe_timeout": "6s"}}`, "gossip_wan: swim: "},

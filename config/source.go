@@ -141,6 +141,8 @@ func (s source) check() (warnings []string, errs []error) {
 		switch {
 		case refused[path] && isSet(v):
 			errs = append(errs, fmt.Errorf("%s: %q is not supported yet: Concord has no TLS; remove it only if the network is trusted", s.name, path))
+		case strings.HasPrefix(path, "serf_allowed_cidrs_") && isSet(v):
+			errs = append(errs, fmt.Errorf("%s: %q is not supported yet: remove it if gossip is encrypted or a firewall guards its ports", s.name, path))
 		case path == "acl" && enabled(v):
 			errs = append(errs, fmt.Errorf("%s: %q is not supported yet: Concord has no ACLs; remove it only if the network is trusted", s.name, path))
 		case harmless[path] || refused[path]:
