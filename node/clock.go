@@ -17,24 +17,26 @@ const (
 	clockDrift = 10
 )
 
-// jumped tells whether the clocks have gone apart since the last call.
-func (c *clockWatch) jumped(monotonic, wall time.Duration) bool {
+// jumped tells whether the clocks have gone apart since the last call, and how far the monotonic one is ahead then.
+func (c *clockWatch) jumped(monotonic, wall time.Duration) (ahead time.Duration, jumped bool) {
 	passed := monotonic - c.monotonic
-	apart := (wall - c.wall) - passed
+	ahead = passed - (wall - c.wall)
 	allowed := clockSlack + passed*clockDrift/100
-	jumped := c.started && (apart > allowed || apart < -allowed)
+	jumped = c.started && (ahead > allowed || ahead < -allowed)
 	if jumped || !c.started || passed > clockWindow {
 		c.started, c.monotonic, c.wall = true, monotonic, wall
 	}
-	return jumped
+	return ahead, jumped
 }
 
 // watchClock is called with each input.
 func (n *Node) watchClock() {
-	if !n.clock.jumped(n.now, n.env.Wall()) {
+	ahead, jumped := n.clock.jumped(n.now, n.env.Wall())
+	if !jumped {
 		return
 	}
 	for _, p := range n.pools {
+		p.ClockAhead(max(0, ahead))
 		if err := p.NewSessions(); err != nil {
 			n.log(Error, p.component, "failed to begin new sessions", "error", err)
 		}

@@ -94,6 +94,14 @@ func (n *Node) FireEvent(now time.Duration, name string, payload []byte, coalesc
 	return nil
 }
 
+// ClockAhead tells that this node's clock has gone ahead of the time by so much. An event told from now on seems to have been
+// fired that much later than it was, and one from before this member began must not be taken for one from after it.
+func (n *Node) ClockAhead(by time.Duration) {
+	if n.events.since != beginning {
+		n.events.since += by
+	}
+}
+
 // rememberEvent takes in an event that is new here.
 func (n *Node) rememberEvent(e UserEvent, spread bool) *heardEvent {
 	h := &heardEvent{UserEvent: e, fired: n.now - e.Age, until: n.now + n.holdTime()}

@@ -380,3 +380,18 @@ func TestEventsSpreadFast(t *testing.T) {
 		require.LessOrEqual(t, total/events, rounds*LAN().GossipInterval)
 	}
 }
+
+// A clock that goes ahead does not make what was fired before a member began look as if it was fired after it.
+func TestClockAheadMakesNothingYounger(t *testing.T) {
+	t.Parallel()
+	deliver := func(ahead time.Duration) []UserEvent {
+		n, err := New(Config{Name: "a", Addr: address(1)}, prng.New(1), 0)
+		require.NoError(t, err)
+		n.ClockAhead(ahead)
+		event := UserEvent{LTime: 5, Name: "deploy", From: "b", Number: 1, Age: time.Second}
+		n.HandlePacket(2*time.Second, Packet{Addr: address(2), Message: Message{Type: MsgGossip, From: "b"}, Events: []UserEvent{event}})
+		return n.Output().UserEvents
+	}
+	require.Len(t, deliver(0), 1, "fired a second after this member began")
+	require.Empty(t, deliver(2*time.Second), "fired a second before it: the clock went ahead at once")
+}
