@@ -287,6 +287,10 @@ func TestStream(t *testing.T) {
 	c := dial(t, r.addr, "")
 	require.EqualError(t, c.call(cmdStream, &streamRequest{Type: "nonsense"}, nil), textInvalidFilter)
 	require.NoError(t, c.call(cmdStream, &streamRequest{Type: "member-join,user:deploy,query"}, nil))
+	r.fake.mu.Lock()
+	asked := len(r.asked)
+	r.fake.mu.Unlock()
+	require.Equal(t, 1, asked, "who has the answer misses nothing from then on")
 	member := swim.Member{Update: swim.Update{Name: "a", State: swim.StateSuspect}}
 	r.events <- event.Event{Type: "member-join", Members: []swim.Member{member}}
 	var m memberEventRecord

@@ -26,17 +26,16 @@ func (s *session) stream(seq uint64) error {
 	case len(s.streams) >= maxStreams:
 		return s.answer(seq, fmt.Errorf("%d streams are open already: stop one, or open another connection", maxStreams), nil)
 	}
-	if err := s.answer(seq, nil, nil); err != nil {
-		return err
-	}
 	events, stop := s.server.backend.Subscribe(filters)
 	s.streams[seq] = stop
+	// The events have to come after this, and all that happen from when the client has it.
+	err = s.answer(seq, nil, nil)
 	s.wg.Go(func() {
 		for e := range events {
 			s.send(seq, s.record(&e))
 		}
 	})
-	return nil
+	return err
 }
 
 // record is the event as the protocol has it. A query gets an ID with which the client can answer it.
