@@ -184,6 +184,9 @@ func (p *Pool) endKeyPhase(t *keyTask, missing []string) {
 		}
 	}
 	nodes := len(t.answers) + len(missing)
+	if t.query.Rehearse && refused+len(missing) > 0 {
+		p.releaseKeys(t.req.Op)
+	}
 	switch {
 	case t.query.Rehearse && refused > 0:
 		p.endKeyTask(t, fmt.Errorf("%d/%d nodes cannot %s, nothing was changed: %s", refused, nodes, t.req.Op, t.refusals()))
@@ -199,6 +202,14 @@ func (p *Pool) endKeyPhase(t *keyTask, missing []string) {
 		p.endKeyTask(t, fmt.Errorf("%d/%d nodes reported success", len(t.answers), nodes))
 	default:
 		p.endKeyTask(t, nil)
+	}
+}
+
+// releaseKeys lets other operators go on, after a rehearsal that failed. Whoever does not hear of it makes them wait.
+func (p *Pool) releaseKeys(op KeyOp) {
+	payload := wire.AppendKeyQuery(nil, &wire.KeyQuery{Rehearse: true})
+	if _, err := p.Node.Ask(p.now, swim.Query{Name: InternalPrefix + op.String(), Payload: payload}); err != nil {
+		p.notice(swim.Warn, "%s: members were not told that it is over, others have to wait for %v: %v", op, keyReservation, err)
 	}
 }
 

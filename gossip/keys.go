@@ -73,15 +73,22 @@ type keyChange struct {
 const keyReservation = 30 * time.Second
 
 type reservation struct {
-	by    string
+	by    swim.QueryID // the rehearsal
 	until time.Duration
 }
 
 func (p *Pool) reservedFor(name string) error {
-	if r := p.keys.reserved; r.by == "" || r.by == name || p.now >= r.until {
+	if r := p.keys.reserved; r.by.From == "" || r.by.From == name || p.now >= r.until {
 		return nil
 	}
-	return fmt.Errorf("a key operation begun at %s is under way; try again in %v, or there", p.keys.reserved.by, keyReservation)
+	return fmt.Errorf("a key operation begun at %s is under way; try again in %v, or there", p.keys.reserved.by.From, keyReservation)
+}
+
+// release ends the reservation of an operator whose rehearsal failed elsewhere; one that the same operator has made since stays.
+func (p *Pool) release(q swim.QueryID) {
+	if r := p.keys.reserved; r.by.From == q.From && r.by.LTime < q.LTime {
+		p.keys.reserved = reservation{}
+	}
 }
 
 // keyState is what a pool has under way with its keys.
@@ -130,12 +137,14 @@ func (p *Pool) onKeyQuery(op KeyOp, q *swim.Question) {
 		p.answerKeys(q.ID, err)
 	case op == ListKeys:
 		p.respondKeys(q.ID, p.keyList(q.ID))
+	case op != InstallKey && query.Release():
+		p.release(q.ID)
 	case op != InstallKey && p.reservedFor(q.ID.From) != nil:
 		p.answerKeys(q.ID, p.reservedFor(q.ID.From))
 	case query.Rehearse:
 		err := op.apply(p.cfg.Keyring.Clone(), &query)
 		if err == nil {
-			p.keys.reserved = reservation{by: q.ID.From, until: p.now + keyReservation}
+			p.keys.reserved = reservation{by: q.ID, until: p.now + keyReservation}
 		}
 		p.answerKeys(q.ID, err)
 	case len(p.keys.changes) >= maxKeyChanges:
@@ -200,7 +209,7 @@ func (p *Pool) changed(err error) {
 		p.notice(swim.Error, "%s failed: %v", c.op, err)
 	} else {
 		p.cfg.Keyring = c.next
-		if c.op != InstallKey && p.keys.reserved.by == c.id.From {
+		if c.op != InstallKey && p.keys.reserved.by.From == c.id.From {
 			p.keys.reserved = reservation{}
 		}
 		p.notice(swim.Info, "%s: the keyring is now %s", c.op, c.next)

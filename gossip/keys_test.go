@@ -149,6 +149,19 @@ func TestRivals(t *testing.T) {
 	require.NoError(t, w.manage(hosts[2], RemoveKey, next).Err)
 }
 
+// A rehearsal that failed is over for everybody: whoever tries something else next need not wait.
+func TestFailedRehearsalIsOver(t *testing.T) {
+	t.Parallel()
+	w := newTestNet(t, 1)
+	hosts := w.cluster(5, keeping(t))
+	next := testKey(2)
+	require.NoError(t, w.manage(hosts[0], InstallKey, next.Base64()).Err)
+	require.NoError(t, hosts[4].Keyring().Use(next.Sum()))
+	require.ErrorContains(t, w.manage(hosts[0], RemoveKey, next.Base64()).Err, "1/5 nodes cannot remove-key, nothing was changed: n4")
+	w.run(5 * time.Second)
+	require.NoError(t, w.manage(hosts[1], UseKey, next.Base64()).Err)
+}
+
 // A change comes into force, and is answered, only when it is on disk.
 func TestKeptBeforeAnswered(t *testing.T) {
 	t.Parallel()

@@ -35,7 +35,8 @@ const (
 	keyUse
 	keyUsed // asks whether all use it
 	keyRemove
-	keyRemoved // asks whether nobody has the old one
+	keyRemoved  // asks whether nobody has the old one
+	keyUseAgain // for a host that came with the old one in use after all were asked
 )
 
 func newKeyKeeper(w *World) *keyKeeper {
@@ -129,6 +130,8 @@ func (k *keyKeeper) step(h *Host) string {
 		req = gossip.KeyRequest{Op: gossip.UseKey, Key: k.next}
 	case keyRemove:
 		req = gossip.KeyRequest{Op: gossip.RemoveKey, Key: k.next}
+	case keyUseAgain:
+		req = gossip.KeyRequest{Op: gossip.UseKey, Key: k.primary}
 	}
 	phase := k.phase
 	k.ask(h, req, func(resp gossip.KeyResponse) {
@@ -194,10 +197,12 @@ func (k *keyKeeper) learn(phase keyPhase, resp gossip.KeyResponse, all bool) {
 	case keyRemove:
 		k.phase = keyRemoved
 	case keyRemoved:
-		if k.to(ok && all && resp.Keys[k.primary] == resp.NumNodes && resp.Keys[k.next] == 0, keyIdle, keyRemove); k.phase == keyIdle {
+		if k.to(ok && all && resp.Keys[k.primary] == resp.NumNodes && resp.Keys[k.next] == 0, keyIdle, keyUseAgain); k.phase == keyIdle {
 			k.retired, k.next = append(k.retired, k.next), ""
 			k.w.cover("key rotated")
 		}
+	case keyUseAgain:
+		k.phase = keyRemove
 	}
 }
 

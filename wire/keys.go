@@ -9,6 +9,9 @@ type KeyQuery struct {
 	Sum    []byte
 }
 
+// Release tells whether the query only says that the rehearsal before it failed: it is a rehearsal of nothing.
+func (q *KeyQuery) Release() bool { return q.Rehearse && len(q.Secret)+len(q.Sum) == 0 }
+
 // KeyReply is a member's answer to a KeyQuery.
 type KeyReply struct {
 	OK bool
