@@ -99,7 +99,7 @@ func (p *page) first(r *results) {
 	p.heading("First detection", fmt.Sprintf(`From the moment a machine goes until the first member suspects it. SWIM (section 3.1) gives e/(e-1) = %.2f periods for members
 that probe in step, whatever their number; out of step, it takes one period on average until somebody probes the dead one and
 another until that probe has failed: 2 periods. All know when the suspicion is over, which confirmations shorten to 4 * log10(N) periods at
-best, and the news has been told.`, theory))
+best, and the news has been told. Where much is lost somebody in a large pool may suspect the dead one already, by mistake.`, theory))
 	c := &chart{title: "First detection", x: "members", y: "periods (seconds)", logX: true,
 		series: lines(r, func(m *bySize) float64 { return mean(m.times(firstSuspicion)).Seconds() })}
 	c.series = append(c.series, level(r, "out of step: 2", 2), level(r, "in step: e/(e-1)", theory))
