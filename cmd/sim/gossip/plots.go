@@ -29,7 +29,7 @@ func plot(args []string) int {
 	o := plots.Options{Progress: func(line string) { fmt.Println(line) }}
 	fs.StringVar(&o.Out, "out", "docs/gossip", "the folder for the plots")
 	fs.BoolVar(&o.Quick, "quick", false, "measure little, in small pools, to try the command")
-	fs.BoolVar(&o.Patient, "patient", false, "measure the pool of 10,000 members under losses of 15 and 30 % as well, which takes some ten minutes more")
+	fs.BoolVar(&o.Patient, "patient", false, "measure the pools of 4,096 and 10,000 members under losses up to 30 % as well, which takes half an hour more")
 	fs.Uint64Var(&o.Seed, "seed", 0, "of all that is random")
 	if err := fs.Parse(args); err != nil || fs.NArg() > 0 {
 		return 2

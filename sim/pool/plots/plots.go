@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Out   string // a folder for the plots; the page is beside it, with .md at its end
 	Quick bool   // little and in small pools, to try it
-	// Patient measures the pool of 10,000 under every loss; that takes some ten minutes more.
+	// Patient measures the largest pools under every loss; that takes half an hour more.
 	Patient bool
 	Seed    uint64
 	// Progress is told what is done. It may be nil.
